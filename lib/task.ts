@@ -1,0 +1,278 @@
+import { inspect } from 'node:util'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type * as api from '../types/task'
+import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_EXPIRED, FST_ERR_TASK_OWN_RESULT } from './errors'
+import { Lease } from './lease'
+import { checkProgress } from './options'
+import { runChannel } from './run-channel'
+
+/** Who keeps the task under its name and tells its listeners. */
+export interface TaskOwner {
+  /** In ms. */
+  readonly cancelTimeout: number
+  emit (event: keyof api.TaskEvents, task: Task): void
+  /** The task has ended: its name is free. */
+  release (task: Task): void
+}
+
+/**
+ * One task: pending → running → (cancelling →) completed, failed or cancelled.
+ *
+ * Most tasks are never awaited, cancelled, leased or logged, so what is needed for that is made when it is asked for.
+ */
+export class Task<T = unknown> implements api.Task<T> {
+  readonly createdAt = Date.now()
+  startedAt: number | undefined = undefined
+  endedAt: number | undefined = undefined
+  state: api.TaskState = 'pending'
+  progress: api.TaskProgress | undefined = undefined
+  /** A task without a name of the user's is forgotten when it ends. */
+  readonly named: boolean
+  readonly onClose: 'cancel' | 'wait'
+  readonly outerSignal: AbortSignal | undefined
+  /** The neighbours among the ended. */
+  older: Task | undefined = undefined
+  newer: Task | undefined = undefined
+
+  private lease: Lease | undefined
+  /** Set by the first request to stop. */
+  private cancellation: { reason: unknown } | undefined = undefined
+  /** The result or the error. */
+  private outcome: unknown = undefined
+  private controller: AbortController | undefined = undefined
+  private childLogger: FastifyBaseLogger | undefined = undefined
+  /** Set by the first who awaits the task. */
+  private promise: Promise<T> | undefined = undefined
+  /** The wait of the first `stop`, which later ones join. */
+  private stopping: Promise<boolean> | undefined = undefined
+  private endCallbacks: Array<() => void> | undefined = undefined
+
+  constructor (
+    readonly name: string,
+    private readonly app: FastifyInstance,
+    private readonly owner: TaskOwner,
+    private work: api.TaskFunction<T> | undefined,
+    options: api.TaskOptions
+  ) {
+    this.named = options.name !== undefined
+    this.onClose = options.onClose ?? 'cancel'
+    this.lease = options.ttl === undefined ? undefined : new Lease(options.ttl, this)
+    this.outerSignal = options.signal
+  }
+
+  // --- the way of a task ---
+
+  /** Calls the function, unless the task was cancelled before. */
+  start (): void {
+    if (this.state !== 'pending') return
+    this.run()
+    // A listener of 'start' may have cancelled it.
+    if (this.cancellation !== undefined) return this.end('cancelled')
+    try {
+      this.follow(runChannel.hasSubscribers ? runChannel.tracePromise(this.call as () => Promise<T>, { task: this }, this) : this.call())
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  private call (): T | PromiseLike<T> {
+    const outcome = this.work!.call(this.app, this.app, this)
+    if (outcome === this) throw new FST_ERR_TASK_OWN_RESULT(this.name)
+    return outcome
+  }
+
+  /** Takes its outcome from what is already running. */
+  adopt (promise: PromiseLike<T>): void {
+    this.run()
+    this.follow(promise)
+  }
+
+  private run (): void {
+    this.state = 'running'
+    this.startedAt = Date.now()
+    this.lease?.start()
+    this.owner.emit('start', this)
+  }
+
+  private follow (outcome: T | PromiseLike<T>): void {
+    Promise.resolve(outcome).then(
+      (result) => this.end(this.cancellation === undefined ? 'completed' : 'cancelled', result),
+      (error) => this.fail(error)
+    )
+  }
+
+  private fail (error: unknown): void {
+    const cancelled = this.cancellation !== undefined && (error === this.signal.reason || isAbortError(error))
+    this.end(cancelled ? 'cancelled' : 'failed', error)
+  }
+
+  private end (state: 'completed' | 'failed' | 'cancelled', outcome?: unknown): void {
+    this.state = state
+    this.endedAt = Date.now()
+    this.work = undefined
+    // A cancelled task has no result, and its error is made when asked for.
+    if (state !== 'cancelled') this.outcome = outcome
+    this.lease?.end()
+    this.lease = undefined
+    this.logEnd()
+    this.owner.release(this)
+    this.owner.emit('end', this)
+    const callbacks = this.endCallbacks
+    this.endCallbacks = undefined
+    callbacks?.forEach((callback) => callback())
+  }
+
+  private logEnd (): void {
+    if (this.state === 'cancelled') this.app.log.debug({ task: this.name, reason: this.cancellation!.reason }, 'Task cancelled')
+    // Whoever awaits the task is told of its failure, and it is theirs to log.
+    else if (this.state === 'failed' && this.promise === undefined) this.log.error({ err: this.outcome }, 'Task failed')
+  }
+
+  // --- to see ---
+
+  get signal (): AbortSignal {
+    if (this.controller === undefined) {
+      this.controller = new AbortController()
+      if (this.cancellation !== undefined) this.controller.abort(this.cancellation.reason)
+    }
+    return this.controller.signal
+  }
+
+  get result (): T | undefined {
+    return this.state === 'completed' ? this.outcome as T : undefined
+  }
+
+  get error (): unknown {
+    if (this.state === 'failed') return this.outcome
+    if (this.state !== 'cancelled') return undefined
+    this.outcome ??= this.cancelledError()
+    return this.outcome
+  }
+
+  private cancelledError (): Error {
+    const cause = this.signal.reason
+    return cause instanceof FST_ERR_TASK_EXPIRED
+      ? new FST_ERR_TASK_EXPIRED(this.name, { cause })
+      : new FST_ERR_TASK_CANCELLED(this.name, { cause })
+  }
+
+  get log (): FastifyBaseLogger {
+    this.childLogger ??= this.app.log.child({ task: this.name })
+    return this.childLogger
+  }
+
+  toJSON (): api.TaskSnapshot {
+    const { name, state, createdAt, startedAt, endedAt, progress, lease } = this
+    return {
+      name,
+      state,
+      createdAt,
+      startedAt,
+      endedAt,
+      progress,
+      lease: lease && { ttl: lease.ttl, remaining: lease.remaining },
+      error: state === 'failed' || state === 'cancelled' ? describeError(this.error) : undefined
+    }
+  }
+
+  // Without it, console.log(task) would print the whole app.
+  [inspect.custom] (): api.TaskSnapshot {
+    return this.toJSON()
+  }
+
+  // --- to act ---
+
+  cancel (reason?: unknown): boolean {
+    if (this.state !== 'pending' && this.state !== 'running') return false
+    this.cancellation = { reason }
+    // The state first: a listener of the signal may look at the task, or add another of its name.
+    if (this.state === 'pending') this.end('cancelled')
+    else this.state = 'cancelling'
+    this.controller?.abort(reason)
+    return true
+  }
+
+  /** Cancels because the lease was not renewed. */
+  lapse (): void {
+    this.cancel(new FST_ERR_TASK_EXPIRED(this.name))
+  }
+
+  heartbeat (): boolean {
+    if (this.state !== 'pending' && this.state !== 'running') return false
+    this.lease?.renew()
+    return true
+  }
+
+  updateProgress (value: api.TaskProgress): void {
+    const progress = checkProgress(value)
+    if (this.endedAt !== undefined) return
+    this.progress = progress
+    this.owner.emit('progress', this)
+  }
+
+  // --- to wait ---
+
+  then<R1 = T, R2 = never> (
+    onfulfilled?: ((value: T) => R1 | PromiseLike<R1>) | null,
+    onrejected?: ((reason: unknown) => R2 | PromiseLike<R2>) | null
+  ): Promise<R1 | R2> {
+    this.promise ??= new Promise<T>((resolve, reject) => {
+      this.onEnd(() => this.state === 'completed' ? resolve(this.outcome as T) : reject(this.error))
+    })
+    return this.promise.then(onfulfilled, onrejected)
+  }
+
+  /** Calls back when the task ends, at once if it has. */
+  onEnd (callback: () => void): void {
+    if (this.endedAt !== undefined) callback()
+    else (this.endCallbacks ??= []).push(callback)
+  }
+
+  /**
+   * Cancels the task and waits until it has stopped.
+   * @returns `false` if it had ended before
+   * @throws FST_ERR_TASK_CANCEL_TIMEOUT
+   */
+  stop (reason?: unknown): Promise<boolean> {
+    if (this.endedAt !== undefined) return Promise.resolve(false)
+    this.cancel(reason)
+    this.stopping ??= new Promise((resolve, reject) => {
+      const { cancelTimeout } = this.owner
+      const timer = setTimeout(() => {
+        this.stopping = undefined
+        reject(new FST_ERR_TASK_CANCEL_TIMEOUT(this.name, cancelTimeout))
+      }, cancelTimeout)
+      this.onEnd(() => {
+        clearTimeout(timer)
+        resolve(true)
+      })
+    })
+    return this.stopping
+  }
+
+  async [Symbol.asyncDispose] (): Promise<void> {
+    await this.stop()
+  }
+}
+
+/** Hostile values included: whatever was thrown, asking it must not throw again. */
+function isAbortError (error: unknown): boolean {
+  try {
+    return (error as Error).name === 'AbortError'
+  } catch {
+    return false
+  }
+}
+
+function describeError (error: unknown): { code?: string, message: string } {
+  try {
+    if (typeof error !== 'object' || error === null) return { message: String(error) }
+    const { code, message } = error as { code?: unknown, message?: unknown }
+    return {
+      code: typeof code === 'string' ? code : undefined,
+      message: typeof message === 'string' ? message : String(error)
+    }
+  } catch {
+    return { message: 'An error that cannot be described' }
+  }
+}

@@ -1,0 +1,34 @@
+import { EventEmitter } from 'node:events'
+import type { FastifyBaseLogger } from 'fastify'
+import type * as api from '../types/task'
+
+/** What users hold as `app.tasks`: the registry's own map to read, and its events. */
+export class TasksView extends EventEmitter<api.TaskEvents> implements api.Tasks {
+  constructor (private readonly tasks: ReadonlyMap<string, api.Task>, private readonly log: FastifyBaseLogger) {
+    super()
+    // A listener for each client of a live view is no leak.
+    this.setMaxListeners(0)
+  }
+
+  get size (): number {
+    return this.tasks.size
+  }
+
+  [Symbol.iterator] (): IterableIterator<api.Task> {
+    return this.tasks.values()
+  }
+
+  /** As `emit`, but a listener that fails stops neither the others nor the caller. */
+  publish (event: keyof api.TaskEvents, task: api.Task): void {
+    if (this.listenerCount(event) === 0) return
+    const failed = (err: unknown): void => this.log.error({ err, event, task: task.name }, 'A listener of the tasks failed')
+    for (const listener of this.rawListeners(event)) {
+      try {
+        const result: unknown = listener.call(this, task)
+        if (result instanceof Promise) result.catch(failed)
+      } catch (err) {
+        failed(err)
+      }
+    }
+  }
+}
