@@ -41,8 +41,8 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   app.decorate('tasks', registry.view)
 
   app.addHook('onReady', function (done) {
-    // This hook runs before those of later plugins; a callback of ready() after them all, and only if none has failed.
-    this.ready(() => registry.open())
+    // This hook runs before those of later plugins; a callback of ready() after them all.
+    this.ready((error) => { if (error === null) registry.open() })
     done()
   })
   app.addHook('preClose', (done) => {
