@@ -48,3 +48,64 @@ export class FST_ERR_TASKS_CLOSED extends createError<'FST_ERR_TASKS_CLOSED', []
   'FST_ERR_TASKS_CLOSED', 'Tasks are closed: the app is shutting down', 503) {
   override name = 'AbortError'
 }
+
+/** An option of the jobs plugin, of `defineJob` or of `addJob` has a wrong value or is not known. Nothing was registered or stored. */
+export const FST_ERR_JOB_INVALID_OPTION = createError<'FST_ERR_JOB_INVALID_OPTION', [option: string, expected: string, got: string]>(
+  'FST_ERR_JOB_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError)
+
+/** An argument of a job's verb has a wrong value. Nothing was stored or changed. */
+export const FST_ERR_JOB_INVALID_ARGUMENT = createError<'FST_ERR_JOB_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
+  'FST_ERR_JOB_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError)
+
+/** A package that jobs need is not installed. */
+export const FST_ERR_JOB_MISSING_PACKAGE = createError<'FST_ERR_JOB_MISSING_PACKAGE', [name: string, install: string, options?: ErrorOptions]>(
+  'FST_ERR_JOB_MISSING_PACKAGE', "Jobs need the package '%s': npm install %s", 500)
+
+/** The kind was defined before. */
+export const FST_ERR_JOB_KIND_DEFINED = createError<'FST_ERR_JOB_KIND_DEFINED', [kind: string]>(
+  'FST_ERR_JOB_KIND_DEFINED', "Job kind '%s' is already defined", 500)
+
+/** `defineJob` was called when the app was ready, and may have taken jobs of the kind for unknown. */
+export const FST_ERR_JOB_DEFINED_LATE = createError<'FST_ERR_JOB_DEFINED_LATE', [kind: string]>(
+  'FST_ERR_JOB_DEFINED_LATE', "Job kind '%s' must be defined before the app is ready", 500)
+
+/** No such kind was defined in this process. */
+export const FST_ERR_JOB_UNKNOWN_KIND = createError<'FST_ERR_JOB_UNKNOWN_KIND', [kind: string]>(
+  'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400)
+
+/** The data of a job is not JSON, or does not pass the schema of its kind. Nothing was stored. */
+export const FST_ERR_JOB_INVALID_DATA = createError<'FST_ERR_JOB_INVALID_DATA', [kind: string, problem: string]>(
+  'FST_ERR_JOB_INVALID_DATA', "Data of a job of kind '%s' %s", 400)
+
+/** The name belongs to a live job, somewhere in the fleet. */
+export const FST_ERR_JOB_NAME_IN_USE = createError<'FST_ERR_JOB_NAME_IN_USE', [name: string]>(
+  'FST_ERR_JOB_NAME_IN_USE', "Job name '%s' is in use by a live job", 409)
+
+/** Jobs were asked for before the app was ready. */
+export const FST_ERR_JOBS_NOT_READY = createError<'FST_ERR_JOBS_NOT_READY', []>(
+  'FST_ERR_JOBS_NOT_READY', 'Jobs are not open yet: wait until the app is ready', 500)
+
+/** The app has closed its jobs: none is added, and nothing here waits any longer. The jobs themselves go on elsewhere. */
+export const FST_ERR_JOBS_CLOSED = createError<'FST_ERR_JOBS_CLOSED', []>(
+  'FST_ERR_JOBS_CLOSED', 'Jobs are closed: the app is shutting down', 503)
+
+/** The store of the jobs does not answer. Its own error is the `cause`. */
+export const FST_ERR_JOB_ENGINE_UNAVAILABLE = createError<'FST_ERR_JOB_ENGINE_UNAVAILABLE', [options?: ErrorOptions]>(
+  'FST_ERR_JOB_ENGINE_UNAVAILABLE', 'The job engine cannot be reached', 503)
+
+/** The job was cancelled and is still running `cancelTimeout` later. The request stands. */
+export const FST_ERR_JOB_CANCEL_TIMEOUT = createError<'FST_ERR_JOB_CANCEL_TIMEOUT', [name: string, timeout: number]>(
+  'FST_ERR_JOB_CANCEL_TIMEOUT', "Job '%s' is still running %d ms after it was cancelled", 504)
+
+/** An attempt took longer than the `timeout` of its kind. */
+export const FST_ERR_JOB_TIMEOUT = createError<'FST_ERR_JOB_TIMEOUT', [name: string, timeout: number]>(
+  'FST_ERR_JOB_TIMEOUT', "Job '%s' took longer than %d ms", 504)
+
+/** What waiting for a failed job rejects with. Carries the message of the handler's error, and its code if it had one. */
+export const FST_ERR_JOB_FAILED = createError<string, [message: string]>('FST_ERR_JOB_FAILED', '%s', 500)
+
+/** What waiting for a cancelled job rejects with. Its `name` is `AbortError`, its `cause` the reason. */
+export class FST_ERR_JOB_CANCELLED extends createError<'FST_ERR_JOB_CANCELLED', [name: string, options?: ErrorOptions]>(
+  'FST_ERR_JOB_CANCELLED', "Job '%s' was cancelled", 503) {
+  override name = 'AbortError'
+}

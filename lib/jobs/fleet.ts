@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { JobOptions } from '../../types/job'
+import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../errors'
+import type { Endings } from './endings'
+import { Job, type JobOwner } from './job'
+import { checkJobOptions, checkText, copyData } from './options'
+import type { Kind } from './runner'
+import type { Store } from './store'
+import { packReason, type Reason, type Stored } from './wire'
+
+/** Where a live job can be; in this order, one that goes on to the next while they are read is not missed. */
+const LIVE = ['delayed', 'prioritized', 'waiting', 'active'] as const
+const PAGE = 100
+/** A request to stop is repeated: its event can be lost, or come before its job. In ms. */
+const CANCEL_INTERVAL = 250
+
+/** The verbs, as seen from one process of the fleet. */
+export class Fleet implements JobOwner {
+  constructor (
+    private readonly store: Store,
+    private readonly endings: Endings,
+    private readonly kinds: ReadonlyMap<string, Kind>,
+    private readonly cancelTimeout: number
+  ) {}
+
+  async add (kind: string, data: unknown, options?: JobOptions): Promise<Job> {
+    const { name = `job-${randomUUID()}`, ttl, ...engineOptions } = checkJobOptions(options)
+    const defined = this.kinds.get(kind)
+    if (defined === undefined) throw new FST_ERR_JOB_UNKNOWN_KIND(String(kind))
+    const copy = copyData(kind, data)
+    const { schema, timeout, ...defaults } = defined.options
+    await check(kind, defined, copy)
+    const id = randomUUID()
+    const stored: Stored = await this.store.ask((queue) => queue.add(kind, { name, data: copy, ttl }, {
+      ...defaults, ...engineOptions, jobId: id, deduplication: { id: name }
+    }))
+    if (stored.id !== id) throw new FST_ERR_JOB_NAME_IN_USE(name)
+    return new Job(stored, 'waiting', this)
+  }
+
+  async get (name: string): Promise<Job | undefined> {
+    checkText('name', name)
+    const live = await this.find(name)
+    if (live !== undefined) return this.read(live)
+    for await (const job of this.list(['completed', 'failed'])) if (job.name === name) return job
+    return undefined
+  }
+
+  async heartbeatByName (name: string): Promise<boolean> {
+    checkText('name', name)
+    const job = await this.find(name)
+    return job !== undefined && this.beat(job)
+  }
+
+  async cancel (name: string, reason?: unknown): Promise<boolean> {
+    checkText('name', name)
+    const job = await this.find(name)
+    if (job === undefined) return false
+    const id = job.id!
+    const packed = packReason(reason)
+    const wait = this.endings.wait(id, name)
+    const until = performance.now() + this.cancelTimeout
+    try {
+      for (;;) {
+        if (await this.requestStop(id, packed)) return true
+        const left = until - performance.now()
+        const ending = await Promise.race([wait.ended, sleep(Math.max(0, Math.min(CANCEL_INTERVAL, left)), undefined)])
+        if (ending !== undefined) return ending.state === 'cancelled'
+        if (left <= CANCEL_INTERVAL) throw new FST_ERR_JOB_CANCEL_TIMEOUT(name, this.cancelTimeout)
+      }
+    } finally {
+      wait.abandon()
+    }
+  }
+
+  /**
+   * Flags the job first: whoever starts it after that sees the flag, and whoever had started it is told.
+   * @returns whether it was waiting, and is removed
+   */
+  private async requestStop (id: string, reason: Reason): Promise<boolean> {
+    return this.store.ask(async (queue) => {
+      const job: Stored | undefined = await queue.getJob(id)
+      if (job === undefined || job.finishedOn !== undefined) return false
+      const { cancel = reason } = job.data
+      try {
+        if (job.data.cancel === undefined) await job.updateData({ ...job.data, cancel })
+      } catch (error) {
+        // Another cancel has removed it.
+        if ((error as { code?: unknown }).code === -1) return false
+        throw error
+      }
+      // Only what waits: of a job that ended meanwhile the engine would remove the record.
+      const state = await job.getState()
+      const waits = (LIVE as readonly string[]).includes(state) && state !== 'active'
+      const removed = waits && await queue.remove(id) === 1
+      // A worker may have claimed even what was removed.
+      await this.store.publish('cancel', id, { reason: JSON.stringify(cancel), ...removed && { removed: '1' } })
+      return removed
+    })
+  }
+
+  async purge (): Promise<number> {
+    const purged = await this.store.ask((queue) => Promise.all([queue.clean(0, 0, 'completed'), queue.clean(0, 0, 'failed')]))
+    return purged.flat().length
+  }
+
+  async * list (states: ReadonlyArray<typeof LIVE[number] | 'completed' | 'failed'> = LIVE): AsyncGenerator<Job, void> {
+    const seen = new Set<string>()
+    for (const state of states) {
+      for (let start = 0; ; start += PAGE) {
+        const page: Stored[] = await this.store.ask((queue) => queue.getJobs([state], start, start + PAGE - 1))
+        for (const stored of page) {
+          if (seen.has(stored.id!)) continue
+          seen.add(stored.id!)
+          yield new Job(stored, state, this)
+        }
+        if (page.length < PAGE) break
+      }
+    }
+  }
+
+  // --- what a job asks ---
+
+  async wait (id: string, name: string): Promise<unknown> {
+    const ending = await this.endings.wait(id, name).ended
+    if (ending.state === 'completed') return ending.result
+    throw ending.error
+  }
+
+  async heartbeat (id: string): Promise<boolean> {
+    const job: Stored | undefined = await this.store.ask((queue) => queue.getJob(id))
+    return job !== undefined && this.beat(job)
+  }
+
+  // --- inside ---
+
+  private async find (name: string): Promise<Stored | undefined> {
+    return this.store.ask(async (queue) => {
+      const id = await queue.getDeduplicationJobId(name)
+      return id === null ? undefined : queue.getJob(id)
+    })
+  }
+
+  private async read (stored: Stored): Promise<Job> {
+    return new Job(stored, await this.store.ask(() => stored.getState()), this)
+  }
+
+  private async beat (job: Stored): Promise<boolean> {
+    if (job.finishedOn !== undefined || job.data.cancel !== undefined) return false
+    await this.store.ask(() => this.store.publish('heartbeat', job.id!))
+    return true
+  }
+}
+
+/** @throws FST_ERR_JOB_INVALID_DATA. What the validator fills in or converts is kept, as for a request's body. */
+async function check (kind: string, { validate }: Kind, data: unknown): Promise<void> {
+  if (validate === undefined) return
+  const verdict: any = validate(data)
+  if (verdict === true || verdict === undefined || (typeof verdict === 'object' && verdict !== null && !verdict.error)) return
+  const problems = (validate as { errors?: Array<{ instancePath?: string, message?: string }> }).errors ?? []
+  const problem = verdict?.error?.message ?? problems.map(({ instancePath = '', message }) => `${instancePath} ${message}`.trim()).join(', ')
+  throw new FST_ERR_JOB_INVALID_DATA(kind, `fails its schema: ${problem}`)
+}

@@ -1,0 +1,148 @@
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import fp from 'fastify-plugin'
+import type * as types from '../../types/job'
+import * as errors from '../errors'
+import { Endings } from './endings'
+import { Fleet } from './fleet'
+import { checkDefinition, checkPluginOptions } from './options'
+import { Runner, type Kind } from './runner'
+import { Store } from './store'
+import { validatorFor } from './validator'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * Says how jobs of a kind are run. Every process that adds or runs jobs of the kind defines it, before it is ready.
+     * @throws FST_ERR_JOB_KIND_DEFINED, FST_ERR_JOB_DEFINED_LATE, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_ARGUMENT
+     */
+    defineJob<K extends types.JobKind>(kind: K, handler: types.JobHandler<types.JobData<K>, types.JobResult<K>>, options?: types.JobDefinition): void
+    /**
+     * Adds a job: work that any process of the fleet may run. Resolves once the engine has stored it; does not wait for its end.
+     * @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION,
+     * FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED; then nothing was stored. FST_ERR_JOB_ENGINE_UNAVAILABLE
+     */
+    addJob<K extends types.JobKind>(kind: K, data: types.JobData<K>, options?: types.JobOptions): Promise<types.Job<types.JobResult<K>>>
+    /** The job of this name, live or ended and still kept, whichever process added it. The ended ones are searched from the latest on. */
+    getJob<T = unknown>(name: string): Promise<types.Job<T> | undefined>
+    /**
+     * Cancels a job and waits until it has stopped, wherever it runs. One that waits is removed.
+     * @returns `false` if the job is unknown or has ended by itself
+     * @throws FST_ERR_JOB_CANCEL_TIMEOUT when it still runs after `cancelTimeout` ms; FST_ERR_JOB_ENGINE_UNAVAILABLE
+     */
+    cancelJob(name: string, reason?: unknown): Promise<boolean>
+    /** Renews the lease of a job, wherever it runs. @returns `false` if it is not live or is being cancelled */
+    heartbeatJob(name: string): Promise<boolean>
+    /** Forgets the jobs that have ended, in the whole fleet. @returns how many */
+    purgeJobs(): Promise<number>
+    /** The live jobs of the fleet, each as it was when it was read. */
+    jobs(): AsyncIterableIterator<types.Job>
+  }
+}
+
+const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options) => {
+  const settings = checkPluginOptions(options)
+  const { closeTimeout } = settings
+  const kinds = new Map<string, Kind>()
+  const runner = new Runner(app, kinds)
+  const store = new Store(settings, app.log, settings.worker ? runner.process : undefined)
+  const endings = new Endings(store)
+  const fleet = new Fleet(store, endings, kinds, settings.cancelTimeout)
+  let phase: 'defining' | 'open' | 'closed' = 'defining'
+  let ready = false
+  let left: Promise<void> | undefined
+  let closeTimer: NodeJS.Timeout | undefined
+
+  store.events.on('cancel', ({ jobId, reason }) => runner.cancel(jobId, JSON.parse(reason)))
+  store.events.on('heartbeat', ({ jobId }) => runner.heartbeat(jobId))
+  store.events.on('lost', (ids) => runner.lose(ids))
+
+  function open (): Fleet {
+    if (phase === 'open') return fleet
+    throw phase === 'closed' ? new errors.FST_ERR_JOBS_CLOSED() : new errors.FST_ERR_JOBS_NOT_READY()
+  }
+
+  app.decorate('defineJob', function (this: FastifyInstance, kind: string, handler: types.JobHandler, definition?: types.JobDefinition) {
+    const checked = checkDefinition(kind, handler, definition)
+    if (ready) throw new errors.FST_ERR_JOB_DEFINED_LATE(kind)
+    if (kinds.has(kind)) throw new errors.FST_ERR_JOB_KIND_DEFINED(kind)
+    kinds.set(kind, { app: this, handler, options: checked })
+  })
+  app.decorate('addJob', async (kind: string, data: unknown, jobOptions?: types.JobOptions) => open().add(kind, data, jobOptions))
+  app.decorate('getJob', async (name: string) => open().get(name) as Promise<types.Job<any> | undefined>)
+  app.decorate('cancelJob', async (name, reason) => open().cancel(name, reason))
+  app.decorate('heartbeatJob', async (name) => open().heartbeatByName(name))
+  app.decorate('purgeJobs', async () => open().purge())
+  app.decorate('jobs', () => open().list())
+
+  /** Hands back what runs here. Called once closing has begun, while requests in flight may still ask for jobs. */
+  function leave (): Promise<void> {
+    runner.leave()
+    return store.stopWorking()
+  }
+
+  function closeJobs (): void {
+    phase = 'closed'
+    endings.close()
+  }
+
+  app.addHook('onReady', async function () {
+    for (const kind of kinds.values()) kind.validate = await validatorFor(kind.app, kind.options.schema)
+    await store.open()
+    phase = 'open'
+    // As for tasks: when every other hook has passed, and only then.
+    this.ready((error) => {
+      if (error != null) return
+      ready = true
+      store.work()
+    })
+  })
+  app.addHook('preClose', (done) => {
+    left ??= leave()
+    // A request in flight that waits for a job must not keep the app from closing.
+    closeTimer ??= setTimeout(closeJobs, closeTimeout)
+    done()
+  })
+  app.addHook('onClose', async () => {
+    clearTimeout(closeTimer)
+    left ??= leave()
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<boolean>((resolve) => { timer = setTimeout(resolve, closeTimeout, true) })
+    if (await Promise.race([left, late])) app.log.warn({ jobs: runner.names }, 'Jobs are still running after the app was closed')
+    clearTimeout(timer)
+    closeJobs()
+    await store.close(closeTimeout)
+  })
+}
+
+interface FastifyJobsPlugin extends FastifyPluginAsync<types.FastifyJobsOptions> {
+  default: FastifyJobsPlugin
+  fastifyJobs: FastifyJobsPlugin
+  errors: typeof errors
+}
+
+/** Jobs: durable work that any process of a fleet may run, stored by BullMQ, run as tasks. */
+const fastifyJobs = fp(plugin, { fastify: '5.x', name: 'fastify-tasks-jobs', dependencies: ['fastify-tasks'] }) as FastifyJobsPlugin
+
+// eslint-disable-next-line @typescript-eslint/no-redeclare -- types alone, for `import type { Job } from 'fastify-tasks/jobs'`
+namespace fastifyJobs {
+  /**
+   * The kinds of jobs, to be declared by the user, so that `addJob` knows data and result:
+   * `declare module 'fastify-tasks/jobs' { interface FastifyJobs { thumbnail: { data: { id: number }, result: string } } }`
+   */
+  export interface FastifyJobs {}
+  export type FastifyJobsOptions = types.FastifyJobsOptions
+  export type Job<T = unknown> = types.Job<T>
+  export type JobDefinition = types.JobDefinition
+  export type JobHandler<D = any, R = any> = types.JobHandler<D, R>
+  export type JobOptions = types.JobOptions
+  export type JobSnapshot = types.JobSnapshot
+  export type RunningJob = types.RunningJob
+}
+
+// Written out so that Node finds the names when an ES module imports them.
+module.exports = fastifyJobs
+module.exports.default = fastifyJobs
+module.exports.fastifyJobs = fastifyJobs
+module.exports.errors = errors
+
+export = fastifyJobs

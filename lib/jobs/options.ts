@@ -1,0 +1,141 @@
+import type { FastifyJobsOptions, JobDefinition, JobOptions } from '../../types/job'
+import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION } from '../errors'
+import { show } from '../options'
+
+const MAX_TIMEOUT = 2 ** 31 - 1
+
+type Check = [expected: string, holds: (value: unknown) => boolean]
+
+const integer = (min: number): Check => [`an integer from ${min} to ${MAX_TIMEOUT}`,
+  (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= MAX_TIMEOUT]
+const text: Check = ['a non-empty string', (value) => typeof value === 'string' && value !== '']
+const object: Check = ['an object', (value) => typeof value === 'object' && value !== null]
+const flag: Check = ['true or false', (value) => typeof value === 'boolean']
+const retention: Check = ['true, false, a count, or { age, count }',
+  (value) => typeof value === 'boolean' || Number.isInteger(value) || object[1](value)]
+
+/** What the engine takes for a job. It checks little by itself, and late. */
+const ENGINE_JOB_OPTIONS: Record<string, Check> = {
+  attempts: integer(1),
+  backoff: ['a number of ms or { type, delay }', (value) => integer(0)[1](value) || object[1](value)],
+  delay: integer(0),
+  keepLogs: integer(0),
+  lifo: flag,
+  priority: ['an integer from 0 to 2097151', (value) => integer(0)[1](value) && (value as number) < 2 ** 21],
+  removeOnComplete: retention,
+  removeOnFail: retention,
+  sizeLimit: integer(1),
+  stackTraceLimit: integer(1),
+  telemetry: object,
+  timestamp: ['ms since the epoch', (value) => Number.isSafeInteger(value) && (value as number) > 0]
+}
+
+const PLUGIN_OPTIONS: Record<string, Check> = {
+  connection: ['an object or a redis:// or postgres:// URL', (value) => object[1](value) || (typeof value === 'string' && /^(rediss?|postgres(ql)?):\/\//.test(value))],
+  queue: ["a non-empty string without ':'", (value) => text[1](value) && !(value as string).includes(':')],
+  prefix: text,
+  worker: flag,
+  concurrency: integer(1),
+  lockDuration: integer(1),
+  stalledInterval: integer(1),
+  maxStalledCount: integer(0),
+  limiter: object,
+  telemetry: object,
+  removeOnComplete: retention,
+  removeOnFail: retention,
+  cancelTimeout: integer(0),
+  closeTimeout: integer(0)
+}
+
+const DEFINITION_OPTIONS: Record<string, Check> = { ...ENGINE_JOB_OPTIONS, schema: object, timeout: integer(1) }
+const JOB_OPTIONS: Record<string, Check> = { ...ENGINE_JOB_OPTIONS, name: text, ttl: integer(1) }
+
+const KEPT = { age: 86_400, count: 1_000 }
+
+/** @throws FST_ERR_JOB_INVALID_OPTION naming the option that is wrong or unknown */
+function check (checks: Record<string, Check>, options: object): void {
+  for (const [option, value] of Object.entries(options)) {
+    if (value === undefined) continue
+    if (!Object.hasOwn(checks, option)) {
+      throw new FST_ERR_JOB_INVALID_OPTION(option, `one of ${Object.keys(checks).join(', ')}`, show(value))
+    }
+    const [expected, holds] = checks[option]
+    if (!holds(value)) throw new FST_ERR_JOB_INVALID_OPTION(option, expected, show(value))
+  }
+}
+
+/** What is set, with what Fastify's `register` adds left out: an `undefined` would hide a default. */
+function given<T extends object> (options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+}
+
+export type Settings = FastifyJobsOptions & Required<Pick<FastifyJobsOptions,
+'connection' | 'queue' | 'worker' | 'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount' | 'cancelTimeout' | 'closeTimeout'>>
+
+/** @throws FST_ERR_JOB_INVALID_OPTION */
+export function checkPluginOptions (registered: FastifyJobsOptions & { logLevel?: unknown, logSerializers?: unknown }): Settings {
+  const { logLevel, logSerializers, ...options } = registered
+  check(PLUGIN_OPTIONS, options)
+  if (options.connection === undefined) throw new FST_ERR_JOB_INVALID_OPTION('connection', PLUGIN_OPTIONS.connection[0], 'undefined')
+  const { lockDuration = 30_000 } = options
+  return {
+    queue: 'fastify-tasks',
+    worker: true,
+    concurrency: 10,
+    lockDuration,
+    // Every third of the lock: a crash is noticed at most 1.33 times the lock after it.
+    stalledInterval: Math.ceil(lockDuration / 3),
+    maxStalledCount: 10,
+    removeOnComplete: KEPT,
+    removeOnFail: KEPT,
+    cancelTimeout: 5_000,
+    closeTimeout: 10_000,
+    ...given(options)
+  }
+}
+
+function checkObject (value: unknown): asserts value is object {
+  if (!object[1](value)) throw new FST_ERR_JOB_INVALID_ARGUMENT('options', object[0], show(value))
+}
+
+/** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
+export function checkDefinition (kind: unknown, handler: unknown, options: JobDefinition = {}): JobDefinition {
+  checkText('kind', kind)
+  if (typeof handler !== 'function') throw new FST_ERR_JOB_INVALID_ARGUMENT('handler', 'a function', show(handler))
+  checkObject(options)
+  check(DEFINITION_OPTIONS, options)
+  return given(options)
+}
+
+/** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
+export function checkJobOptions (options: JobOptions = {}): JobOptions {
+  checkObject(options)
+  check(JOB_OPTIONS, options)
+  return given(options)
+}
+
+/** @throws FST_ERR_JOB_INVALID_ARGUMENT */
+export function checkText (argument: string, value: unknown): asserts value is string {
+  if (!text[1](value)) throw new FST_ERR_JOB_INVALID_ARGUMENT(argument, text[0], show(value))
+}
+
+/**
+ * The data as another process will see it. Left out, it is `null`.
+ * @throws FST_ERR_JOB_INVALID_DATA when JSON would change or lose it
+ */
+export function copyData (kind: string, data: unknown): unknown {
+  try {
+    const json = JSON.stringify(data, refuse)
+    return json === undefined ? null : JSON.parse(json)
+  } catch (error) {
+    throw new FST_ERR_JOB_INVALID_DATA(kind, `is not JSON: ${(error as Error).message}`)
+  }
+}
+
+function refuse (key: string, value: unknown): unknown {
+  // A member that is undefined is left out, as everywhere; what JSON would silently turn into something else is refused.
+  if (typeof value === 'function' || typeof value === 'symbol' || (typeof value === 'number' && !Number.isFinite(value))) {
+    throw new TypeError(`${key === '' ? 'it' : show(key)} is ${show(value)}`)
+  }
+  return value
+}

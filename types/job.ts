@@ -1,0 +1,132 @@
+import type { ConnectionOptions, DefaultJobOptions, KeepJobs, PostgresConnectionOptions, RateLimiterOptions, Telemetry } from 'bullmq'
+import type { FastifyInstance } from 'fastify'
+import type fastifyJobs from '../lib/jobs'
+import type { Task, TaskProgress, TaskState } from './task'
+
+type Kinds = fastifyJobs.FastifyJobs
+
+/** A kind that was declared in `FastifyJobs`, or any other string. */
+export type JobKind = keyof Kinds | (string & {})
+/** What a job of the kind is given; `any` for a kind that was not declared. */
+export type JobData<K> = K extends keyof Kinds ? Kinds[K] extends { data: infer D } ? D : any : any
+/** What a job of the kind results in; `any` for a kind that was not declared. */
+export type JobResult<K> = K extends keyof Kinds ? Kinds[K] extends { result: infer R } ? R : any : any
+
+/**
+ * The work of a job: that of a task, and its data. It may run more than once (a process can die before the engine has heard
+ * of the result), so what it does must be safe to repeat: `job.attempts` and `job.name` help.
+ */
+export type JobHandler<D = any, R = any> = (this: FastifyInstance, app: FastifyInstance, task: Task, data: D, job: RunningJob) => R | PromiseLike<R>
+
+/** What a handler is told of its job. */
+export interface RunningJob {
+  readonly name: string
+  readonly kind: string
+  /** Which attempt this is: 1 for the first. More means that an earlier one may have left something behind. */
+  readonly attempts: number
+}
+
+/** Options that BullMQ takes for each job, handed over as they are. */
+export interface EngineJobOptions extends DefaultJobOptions {
+  telemetry?: { metadata?: string, omitContext?: boolean }
+}
+
+/** What `app.defineJob` takes besides the handler: the engine's own defaults for jobs of the kind, and two options more. */
+export interface JobDefinition extends EngineJobOptions {
+  /** A JSON schema that the data must pass, checked by the app's own validator when a job is added. */
+  schema?: object
+  /** How long an attempt may take, in ms. Then its signal aborts and, once it has stopped, the attempt has failed. */
+  timeout?: number
+}
+
+/** What `app.addJob` takes besides kind and data. */
+export interface JobOptions extends EngineJobOptions {
+  /** Non-empty and unique among the live jobs of the whole fleet. Left out, it is generated. */
+  name?: string
+  /** A lease in ms, as for tasks. Runs from the start of each attempt and is renewed from any process. */
+  ttl?: number
+}
+
+/** A job as plain JSON: what may be sent to a client or a log. Times are ms since the epoch. */
+export interface JobSnapshot {
+  name: string
+  kind: string
+  state: TaskState
+  createdAt: number
+  startedAt?: number
+  endedAt?: number
+  progress?: TaskProgress
+  attempts: number
+  lease?: { ttl: number }
+  /** Why a job failed or was cancelled. */
+  error?: { code?: string, message: string }
+}
+
+/** A job as it was when it was read: ask `app.getJob` again for what has changed since. */
+export interface Job<T = unknown> {
+  readonly name: string
+  readonly kind: string
+  readonly state: TaskState
+  readonly progress: TaskProgress | undefined
+  /** How often it was started. */
+  readonly attempts: number
+  /** What the handler returned, once the job is `completed`. */
+  readonly result: T | undefined
+  /** Why the job is `failed` or `cancelled`: an error with message and code. */
+  readonly error: (Error & { code: string }) | undefined
+  /** Ms since the epoch. */
+  readonly createdAt: number
+  /** When the last attempt started, in ms since the epoch; `undefined` before the first. */
+  readonly startedAt: number | undefined
+  /** Ms since the epoch; `undefined` while the job is live. */
+  readonly endedAt: number | undefined
+  /**
+   * Waits for the job to end, wherever it runs, and for as long as it takes.
+   * @throws FST_ERR_JOB_FAILED with the failure's own message and code; FST_ERR_JOB_CANCELLED when it was cancelled, its
+   * lease lapsed, or its record has gone; FST_ERR_JOBS_CLOSED when this app closes first
+   */
+  wait (): Promise<T>
+  /**
+   * Renews the lease wherever the job runs.
+   * @returns `false` once the job has ended or is being cancelled
+   * @throws FST_ERR_JOB_ENGINE_UNAVAILABLE
+   */
+  heartbeat (): Promise<boolean>
+  /** A snapshot that is safe to send: never the data nor the result. */
+  toJSON (): JobSnapshot
+}
+
+/** Options of the plugin. Those that BullMQ has too go to it as they are. */
+export interface FastifyJobsOptions {
+  /**
+   * Where jobs are stored. Redis: options of `ioredis`, a `redis://` URL or a client. PostgreSQL: a `postgres://` URL, options
+   * of `pg` (told by `connectionString`, `database` or `user`) or a `pg.Pool`.
+   */
+  connection: ConnectionOptions | PostgresConnectionOptions | string
+  /** The queue's name in the engine, the same in every process of the fleet. Default `fastify-tasks`. */
+  queue?: string
+  /** What the queue's keys in Redis begin with. Default the engine's, `bull`. */
+  prefix?: string
+  /** `false`: this process only adds and controls jobs. Default `true`. */
+  worker?: boolean
+  /** How many jobs this process runs at a time. Default 10. */
+  concurrency?: number
+  /** How long a process that has died or hangs keeps its jobs, in ms. The same in the whole fleet. Default 30,000. */
+  lockDuration?: number
+  /** How often to look for such jobs, in ms. The same in the whole fleet. Default a third of `lockDuration`. */
+  stalledInterval?: number
+  /** How often a job may lose its process before it fails. Default 10. */
+  maxStalledCount?: number
+  /** The engine's rate limit. */
+  limiter?: RateLimiterOptions
+  /** The engine's tracing. */
+  telemetry?: Telemetry
+  /** How many completed jobs are kept, and for how many seconds. Default `{ age: 86_400, count: 1_000 }`. */
+  removeOnComplete?: boolean | number | KeepJobs
+  /** How many failed and cancelled jobs are kept, and for how many seconds. Default `{ age: 86_400, count: 1_000 }`. */
+  removeOnFail?: boolean | number | KeepJobs
+  /** How long a cancel waits for the job to stop, in ms. Default 5,000. */
+  cancelTimeout?: number
+  /** How long `app.close()` waits for the jobs that run here to stop and be handed back, in ms. Default 10,000. */
+  closeTimeout?: number
+}
