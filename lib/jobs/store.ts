@@ -13,7 +13,7 @@ export type Processor = (job: Stored, token?: string) => Promise<unknown>
 type Connected = Pick<bullmq.QueueBase, 'on' | 'waitUntilReady' | 'close' | 'getBackend'>
 
 /** How long the store may take to answer, and how long a boot waits for it, in ms. */
-const PATIENCE = 3_000
+const PATIENCE = 5_000
 /** How long between two attempts to reach it, in ms. */
 const RETRY_INTERVAL = 500
 
@@ -36,6 +36,7 @@ export class Store {
   private working = false
   private closing = false
   private lastComplaint = ''
+  private answeredAt = 0
   private readonly engine: typeof bullmq
   private readonly postgres: boolean
 
@@ -145,20 +146,34 @@ export class Store {
 
   // --- to be asked ---
 
-  /** @throws FST_ERR_JOB_ENGINE_UNAVAILABLE at once when the store is away, after a while when it does not answer */
+  /** @throws FST_ERR_JOB_ENGINE_UNAVAILABLE at once when the store is away, after a while when it has gone silent */
   async ask<T> (question: (queue: Queue) => Promise<T>): Promise<T> {
     if (!this.reached) throw new FST_ERR_JOB_ENGINE_UNAVAILABLE()
+    const since = performance.now()
     let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`No answer for ${PATIENCE} ms`)), PATIENCE)
+    let done = false
+    const silence = new Promise<never>((_resolve, reject) => {
+      const check = (): void => {
+        if (done) return
+        const silent = performance.now() - Math.max(since, this.answeredAt)
+        if (silent >= PATIENCE) reject(new Error(`No answer for ${PATIENCE} ms`))
+        // After a stall of the event loop a timer comes before the answers that wait in the socket; an immediate does not.
+        else timer = setTimeout(setImmediate, PATIENCE - silent, check)
+      }
+      check()
     })
     try {
-      return await Promise.race([question(this.queue!), late])
+      // Many questions at once may take long in all: what counts is whether any of them is answered.
+      const answer = await Promise.race([question(this.queue!), silence])
+      this.answeredAt = performance.now()
+      this.lastComplaint = ''
+      return answer
     } catch (cause) {
       // The engine numbers its own answers, such as that a job is gone; whatever else goes wrong is the store's.
       if (typeof (cause as { code?: unknown }).code === 'number') throw cause
       throw new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause })
     } finally {
+      done = true
       clearTimeout(timer)
     }
   }

