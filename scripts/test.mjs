@@ -1,0 +1,43 @@
+// Runs every check by name, the later ones too when one has failed, and ends with the totals: each assertion of tap counts
+// as one, and so does each other check. Arguments choose the checks: `node scripts/test.mjs lint test:unit`.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+
+const CHECKS = ['lint', 'typecheck', 'build', 'test:types', 'test:unit', 'test:package']
+
+async function run (check) {
+  console.log(`\n> ${check}`)
+  const child = spawn('npm', ['run', '--silent', check], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    output += text
+    process.stdout.write(text)
+  })
+  const [code] = await once(child, 'close')
+  return { ok: code === 0, output }
+}
+
+/** The counts in the line that tap ends its run with: `# { total: 13, pass: 12, fail: 1 }`. */
+function tapCounts (output) {
+  const [, summary = ''] = output.match(/[^]*^# \{ (.*) \}$/m) ?? []
+  const counts = Object.fromEntries(Array.from(summary.matchAll(/(\w+): (\d+)/g), ([, key, count]) => [key, Number(count)]))
+  return { pass: counts.pass ?? 0, fail: counts.fail ?? 0, skip: (counts.skip ?? 0) + (counts.todo ?? 0) }
+}
+
+const totals = { pass: 0, fail: 0, skip: 0 }
+const failed = []
+
+for (const check of process.argv.length > 2 ? process.argv.slice(2) : CHECKS) {
+  const { ok, output } = await run(check)
+  const counts = check === 'test:unit' ? tapCounts(output) : { pass: ok ? 1 : 0, fail: ok ? 0 : 1, skip: 0 }
+  if (!ok || counts.fail > 0 || counts.pass === 0) {
+    failed.push(check)
+    // No assertion failed, yet tap did: the coverage is incomplete, or the run never came to its end.
+    counts.fail ||= 1
+  }
+  for (const key in totals) totals[key] += counts[key]
+}
+
+if (failed.length > 0) console.log(`\nFailed: ${failed.join(', ')}`)
+console.log(`\n${totals.pass} passed, ${totals.fail} failed${totals.skip > 0 ? `, ${totals.skip} skipped` : ''}`)
+process.exitCode = failed.length > 0 ? 1 : 0
