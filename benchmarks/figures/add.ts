@@ -1,0 +1,113 @@
+import { join } from 'node:path'
+import { readyApp, until } from '../app'
+import { ByHand, ByHandWithSignal } from '../by-hand'
+import { cpuTime, ratio, type Figure, type Round } from '../harness'
+
+const COUNT = 10_000
+
+async function work (): Promise<void> {}
+
+/** CPU time of one task, of many at a time. */
+function each (run: () => unknown, count = COUNT): Round {
+  return async () => await cpuTime(run) / count
+}
+
+const shortTask: Figure = {
+  title: 'add: a task that does nothing',
+  unit: 'ns CPU',
+  floor: 'by hand',
+  variants: {
+    'by hand' () {
+      const tasks = new ByHand()
+      return each(() => {
+        for (let i = 0; i < COUNT; i++) tasks.add(`task:${i}`, work)
+        return until(() => tasks.live.size === 0)
+      })
+    },
+    async 'addTask, named' () {
+      const app = await readyApp({ keepEnded: 0 })
+      return each(() => {
+        for (let i = 0; i < COUNT; i++) app.addTask(work, { name: `task:${i}` })
+        return until(() => app.tasks.size === 0)
+      })
+    },
+    async 'p-limit' () {
+      const { default: pLimit } = await import('p-limit')
+      const limit = pLimit(COUNT)
+      return each(() => Promise.all(Array.from({ length: COUNT }, () => limit(work))))
+    },
+    async 'p-queue' () {
+      const { default: PQueue } = await import('p-queue')
+      const queue = new PQueue()
+      return each(() => {
+        for (let i = 0; i < COUNT; i++) queue.add(work, { id: `task:${i}` })
+        return queue.onIdle()
+      })
+    },
+    async 'toad-scheduler' () {
+      const { ToadScheduler, SimpleIntervalJob, AsyncTask } = await import('toad-scheduler')
+      const scheduler = new ToadScheduler()
+      return each(async () => {
+        let left = COUNT
+        for (let i = 0; i < COUNT; i++) {
+          const id = `task:${i}`
+          const task = new AsyncTask(id, async () => {
+            await work()
+            scheduler.removeById(id)
+            left--
+          })
+          scheduler.addSimpleIntervalJob(new SimpleIntervalJob({ hours: 1, runImmediately: true }, task, { id }))
+        }
+        await until(() => left === 0)
+      })
+    },
+    async FiberMap () {
+      const { Effect, FiberMap } = await import('effect')
+      const promise = Effect.promise(work)
+      return each(() => Effect.runPromise(Effect.scoped(Effect.gen(function * () {
+        const fibers = yield * FiberMap.make<string>()
+        for (let i = 0; i < COUNT; i++) yield * FiberMap.run(fibers, `task:${i}`, promise)
+        yield * FiberMap.awaitEmpty(fibers)
+      }))))
+    },
+    async piscina () {
+      const { Piscina } = await import('piscina')
+      const pool = new Piscina({ filename: join(__dirname, '../piscina-worker.js'), maxThreads: 1 })
+      return each(() => Promise.all(Array.from({ length: 1000 }, () => pool.run(undefined))), 1000)
+    }
+  },
+  lines: [
+    { what: 'add → start → end, named', against: 'by hand', value: ratio('addTask, named', 'by hand'), atMost: 1.25 },
+    { what: 'the same', against: 'Effect FiberMap', value: ratio('addTask, named', 'FiberMap'), atMost: 0.25 },
+    ...['p-limit', 'p-queue', 'toad-scheduler', 'piscina'].map((peer) => (
+      { what: 'the same', against: peer, value: ratio('addTask, named', peer), atMost: 1 }
+    ))
+  ]
+}
+
+const withSignal: Figure = {
+  title: 'add: a task that looks at its signal',
+  unit: 'ns CPU',
+  floor: 'by hand',
+  variants: {
+    'by hand' () {
+      const tasks = new ByHandWithSignal()
+      const look = async (signal: AbortSignal): Promise<void> => { signal.throwIfAborted() }
+      return each(() => {
+        for (let i = 0; i < COUNT; i++) tasks.add(`task:${i}`, look)
+        return until(() => tasks.live.size === 0)
+      })
+    },
+    async addTask () {
+      const app = await readyApp({ keepEnded: 0 })
+      const look = async (_: unknown, { signal }: { signal: AbortSignal }): Promise<void> => { signal.throwIfAborted() }
+      return each(() => {
+        for (let i = 0; i < COUNT; i++) app.addTask(look, { name: `task:${i}` })
+        return until(() => app.tasks.size === 0)
+      })
+    }
+  },
+  lines: [{ what: 'the same, its `signal` used', against: 'by hand with an `AbortController`', value: ratio('addTask', 'by hand'), atMost: 1.15 }]
+}
+
+export default [shortTask, withSignal]
