@@ -1,9 +1,9 @@
 import fc from 'fast-check'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { TaskModel, type Command } from './fixtures/task-model'
 
 // PROPERTY_RUNS=100000 for the long pass; PROPERTY_SEED repeats a run that failed.
-const numRuns = Number(process.env.PROPERTY_RUNS ?? 2_000)
+const runs = Number(process.env.PROPERTY_RUNS ?? 2_000)
 const seed = process.env.PROPERTY_SEED === undefined ? undefined : Number(process.env.PROPERTY_SEED)
 
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined })
@@ -65,9 +65,30 @@ const command = fc.oneof(
 const sequence = fc.tuple(fc.boolean(), fc.array(command, { maxLength: 30, size: 'max' }))
   .map(([ready, commands]): Command[] => ready ? [{ do: 'open' }, ...commands] : commands)
 
-t.test('whatever is done in whatever order, the tasks are what the model says', { timeout: 3_600_000 }, async (t) => {
-  const property = fc.asyncProperty(fc.nat(3), sequence, (keepEnded, commands) => new TaskModel(keepEnded).run(commands))
+const mostlyTime = fc.oneof(
+  fc.record({
+    do: fc.constant('add'),
+    work: fc.constant('function'),
+    begins: fc.constant('waits'),
+    whenTold: fc.constant('throws the reason'),
+    ttl: fc.constantFrom(70, 96, 100)
+  }),
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('heartbeat'), task }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('pass'), ms: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 60, max: 100 })) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('stall', 'stall, then heartbeats'), ms: fc.constantFrom(1, 2, 4, 5, 6, 7, 50) }) }
+) as fc.Arbitrary<Command>
+
+async function holds (t: Test, sequences: fc.Arbitrary<Command[]>, numRuns: number): Promise<void> {
+  const property = fc.asyncProperty(fc.nat(3), sequences, (keepEnded, commands) => new TaskModel(keepEnded).run(commands))
   const report = await fc.check(property, { numRuns, seed, includeErrorInReport: true })
   t.notOk(report.failed, fc.defaultReportMessage(report) ?? 'no sequence fails')
   t.comment(`${report.numRuns} sequences, seed ${report.seed}`)
+}
+
+t.test('whatever is done in whatever order, the tasks are what the model says', { timeout: 3_600_000 }, async (t) => {
+  await holds(t, sequence, runs)
+})
+
+t.test('a lease is never early and at most three ticks late, however its heartbeats and stalls fall', { timeout: 3_600_000 }, async (t) => {
+  await holds(t, fc.array(mostlyTime, { maxLength: 20, size: 'max' }).map((commands) => [{ do: 'open' }, ...commands]), runs / 4)
 })
