@@ -81,6 +81,18 @@ export const FST_ERR_JOB_INVALID_DATA = createError<'FST_ERR_JOB_INVALID_DATA', 
 export const FST_ERR_JOB_NAME_IN_USE = createError<'FST_ERR_JOB_NAME_IN_USE', [name: string]>(
   'FST_ERR_JOB_NAME_IN_USE', "Job name '%s' is in use by a live job", 409)
 
+/** No job of this name is live or kept. */
+export const FST_ERR_JOB_NOT_FOUND = createError<'FST_ERR_JOB_NOT_FOUND', [name: string]>(
+  'FST_ERR_JOB_NOT_FOUND', "Job '%s' was not found", 404)
+
+/** The job is no longer live, so there is nothing to cancel or renew. */
+export const FST_ERR_JOB_NOT_LIVE = createError<'FST_ERR_JOB_NOT_LIVE', [name: string, state: string]>(
+  'FST_ERR_JOB_NOT_LIVE', "Job '%s' is no longer live: %s", 409)
+
+/** The job has no lease to renew. */
+export const FST_ERR_JOB_NO_LEASE = createError<'FST_ERR_JOB_NO_LEASE', [name: string]>(
+  'FST_ERR_JOB_NO_LEASE', "Job '%s' has no lease: it was added without a ttl", 409)
+
 /** Jobs were asked for before the app was ready. */
 export const FST_ERR_JOBS_NOT_READY = createError<'FST_ERR_JOBS_NOT_READY', []>(
   'FST_ERR_JOBS_NOT_READY', 'Jobs are not open yet: wait until the app is ready', 500)
@@ -109,3 +121,27 @@ export class FST_ERR_JOB_CANCELLED extends createError<'FST_ERR_JOB_CANCELLED', 
   'FST_ERR_JOB_CANCELLED', "Job '%s' was cancelled", 503) {
   override name = 'AbortError'
 }
+
+/** The routes, the feed or the dashboard was registered without `onRequest`. Nothing was registered. */
+export const FST_ERR_TASK_UNPROTECTED = createError<'FST_ERR_TASK_UNPROTECTED', [plugin: string]>(
+  'FST_ERR_TASK_UNPROTECTED', "%s needs the option 'onRequest': a hook or a list of hooks that tells who may enter, such as { onRequest: app.verifyBearerAuth }, or [] to leave it open to everybody", 500, TypeError)
+
+/** The task has no lease to renew. */
+export const FST_ERR_TASK_NO_LEASE = createError<'FST_ERR_TASK_NO_LEASE', [name: string]>(
+  'FST_ERR_TASK_NO_LEASE', "Task '%s' has no lease: it was added without a ttl", 409)
+
+/** The routes are to serve jobs, and `fastify-tasks/jobs` was not registered before them. */
+export const FST_ERR_TASK_JOBS_MISSING = createError<'FST_ERR_TASK_JOBS_MISSING', []>(
+  'FST_ERR_TASK_JOBS_MISSING', "Register fastify-tasks/jobs before routes with { serve: 'jobs' }")
+
+/** The feed needs the optional peer `@fastify/websocket`. */
+export const FST_ERR_TASK_WEBSOCKET_MISSING = createError<'FST_ERR_TASK_WEBSOCKET_MISSING', [options?: ErrorOptions]>(
+  'FST_ERR_TASK_WEBSOCKET_MISSING', 'The feed needs @fastify/websocket: npm install @fastify/websocket')
+
+/** A browser's request came from a page of another origin that is not in `allowedOrigins`. */
+export const FST_ERR_TASK_FOREIGN_ORIGIN = createError<'FST_ERR_TASK_FOREIGN_ORIGIN', [origin: string]>(
+  'FST_ERR_TASK_FOREIGN_ORIGIN', "Origin '%s' is not allowed", 403)
+
+/** The feed was asked for by plain HTTP. */
+export const FST_ERR_TASK_UPGRADE_REQUIRED = createError<'FST_ERR_TASK_UPGRADE_REQUIRED', []>(
+  'FST_ERR_TASK_UPGRADE_REQUIRED', 'This is a WebSocket: connect with the ws: or wss: scheme', 426)
