@@ -1,0 +1,121 @@
+// The packed package as its users have it: each Node with each Fastify, as ES module and CommonJS, and the types under each
+// TypeScript. Then the test suite on each Node with each Fastify. Needs the npm registry; takes some minutes.
+//
+//   npm run test:compat                 all of it
+//   npm run test:compat -- --no-suite   without the test suite
+import { execFileSync, spawnSync } from 'node:child_process'
+import { copyFileSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const NODES = ['20.19.0', '22', '24', 'latest']
+const FASTIFIES = ['5.0.0', '5']
+const TYPESCRIPTS = ['5.4', '5.9', '6', '7']
+const RESOLUTIONS = { node10: 'commonjs', node16: 'node16', nodenext: 'nodenext', bundler: 'esnext' }
+
+const here = dirname(fileURLToPath(import.meta.url))
+const root = join(here, '..', '..')
+const work = mkdtempSync(join(tmpdir(), 'fastify-tasks-compat-'))
+const results = []
+
+const npm = (cwd, ...args) => execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+const installedVersion = (dir, name) => JSON.parse(readFileSync(join(dir, 'node_modules', name, 'package.json'), 'utf8')).version
+
+/** A project of its own with these packages. */
+function project (name, packages) {
+  const dir = join(work, name)
+  mkdirSync(dir)
+  writeFileSync(join(dir, 'package.json'), '{ "private": true }')
+  npm(dir, 'install', '--no-audit', '--no-fund', '--ignore-scripts', ...packages)
+  return dir
+}
+
+function check (title, command, args, options) {
+  const started = Date.now()
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 180_000, ...options })
+  const ok = status === 0
+  results.push({ title, ok })
+  console.log(`${ok ? 'ok    ' : 'not ok'} ${title} (${((Date.now() - started) / 1000).toFixed(1)} s)`)
+  if (!ok) console.log(`${stdout}${stderr}`.split('\n').slice(-40).map((line) => `    ${line}`).join('\n'))
+}
+
+// The binaries come as plain files in packages named after the platform.
+const nodes = NODES.map((version) => {
+  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
+  const dir = project(`node-${version}`, [`${name}@${version}`])
+  return { version: installedVersion(dir, name), path: join(dir, 'node_modules', name, 'bin', 'node') }
+})
+
+npm(root, 'run', 'build')
+const [{ filename }] = JSON.parse(npm(root, 'pack', '--json', '--ignore-scripts', '--pack-destination', work))
+const tarball = join(work, filename)
+
+const fastifies = FASTIFIES.map((range) => {
+  const dir = project(`fastify-${range}`, [tarball, `fastify@${range}`, '@fastify/websocket@11', '@types/node@20', '@types/ws'])
+  for (const file of ['consumer.mjs', 'consumer.cjs']) copyFileSync(join(here, file), join(dir, file))
+  return { version: installedVersion(dir, 'fastify'), dir }
+})
+
+for (const node of nodes) {
+  for (const fastify of fastifies) {
+    for (const file of ['consumer.mjs', 'consumer.cjs']) {
+      check(`Node ${node.version}, Fastify ${fastify.version}, ${file.endsWith('mjs') ? 'ES module' : 'CommonJS'}`, node.path, [file], { cwd: fastify.dir })
+    }
+  }
+}
+
+for (const typescript of TYPESCRIPTS) {
+  const compiler = project(`typescript-${typescript}`, [`typescript@${typescript}`])
+  const version = installedVersion(compiler, 'typescript')
+  for (const fastify of fastifies) {
+    for (const [moduleResolution, module] of Object.entries(RESOLUTIONS)) {
+      // TypeScript 7 knows it no more.
+      if (moduleResolution === 'node10' && Number(typescript.split('.')[0]) >= 7) continue
+      const name = `${version}-${moduleResolution}`
+      const dir = join(fastify.dir, name)
+      mkdirSync(dir)
+      const files = moduleResolution === 'node10' || moduleResolution === 'bundler' ? ['consumer.ts'] : ['consumer.ts', 'consumer.mts', 'consumer.cts']
+      for (const file of files) copyFileSync(join(here, 'consumer.types.txt'), join(dir, file))
+      writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({
+        compilerOptions: {
+          module,
+          moduleResolution,
+          target: 'es2022',
+          lib: ['es2023', 'esnext.disposable'],
+          types: ['node'],
+          strict: true,
+          noEmit: true,
+          skipLibCheck: true,
+          esModuleInterop: true,
+          ...version.startsWith('6') && moduleResolution === 'node10' && { ignoreDeprecations: '6.0' }
+        },
+        files
+      }))
+      check(`TypeScript ${version}, ${moduleResolution}, Fastify ${fastify.version}`, process.execPath,
+        [join(compiler, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', dir], { cwd: fastify.dir })
+    }
+  }
+}
+
+if (!process.argv.includes('--no-suite')) {
+  const files = ['test', 'test/lib'].flatMap((dir) => readdirSync(join(root, dir)).map((name) => `${dir}/${name}`))
+    .filter((file) => file.endsWith('.test.ts'))
+    // These two judge the checkout and its own tools, whatever runs them.
+    .filter((file) => !/package|readme/.test(file))
+  for (const fastify of fastifies) {
+    for (const node of nodes) {
+      for (const file of files) {
+        check(`${file}, Node ${node.version}, Fastify ${fastify.version}`, node.path, ['--require', join(here, 'use-fastify.cjs'), '--import', 'tsx', file],
+          { cwd: root, env: { ...process.env, FASTIFY_DIR: fastify.dir, PATH: `${dirname(node.path)}:${process.env.PATH}`, TAP_TIMEOUT: '120' } })
+      }
+    }
+  }
+}
+
+rmSync(work, { recursive: true, force: true })
+const failed = results.filter(({ ok }) => !ok)
+console.log(`\nNode ${nodes.map(({ version }) => version).join(', ')}; Fastify ${fastifies.map(({ version }) => version).join(', ')}`)
+for (const { title } of failed) console.log(`not ok ${title}`)
+console.log(`${results.length - failed.length} passed, ${failed.length} failed`)
+process.exitCode = failed.length > 0 ? 1 : 0
