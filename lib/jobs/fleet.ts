@@ -10,7 +10,8 @@ import type { Store } from './store'
 import { packReason, type Reason, type Stored } from './wire'
 
 /** Where a live job can be; in this order, one that goes on to the next while they are read is not missed. */
-const LIVE = ['delayed', 'prioritized', 'waiting', 'active'] as const
+export const LIVE = ['delayed', 'prioritized', 'waiting', 'active'] as const
+export const ENDED = ['completed', 'failed'] as const
 const PAGE = 100
 /** A request to stop is repeated: its event can be lost, or come before its job. In ms. */
 const CANCEL_INTERVAL = 250
@@ -43,7 +44,7 @@ export class Fleet implements JobOwner {
     checkText('name', name)
     const live = await this.find(name)
     if (live !== undefined) return this.read(live)
-    for await (const job of this.list(['completed', 'failed'])) if (job.name === name) return job
+    for await (const job of this.list(ENDED)) if (job.name === name) return job
     return undefined
   }
 
@@ -105,7 +106,7 @@ export class Fleet implements JobOwner {
     return purged.flat().length
   }
 
-  async * list (states: ReadonlyArray<typeof LIVE[number] | 'completed' | 'failed'> = LIVE): AsyncGenerator<Job, void> {
+  async * list (states: ReadonlyArray<typeof LIVE[number] | typeof ENDED[number]> = LIVE): AsyncGenerator<Job, void> {
     const seen = new Set<string>()
     for (const state of states) {
       for (let start = 0; ; start += PAGE) {

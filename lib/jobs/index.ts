@@ -1,11 +1,13 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import type * as types from '../../types/job'
+import { kJobsSource } from '../control-source'
 import * as errors from '../errors'
 import { Endings } from './endings'
 import { Fleet } from './fleet'
 import { checkDefinition, checkPluginOptions } from './options'
 import { Runner, type Kind } from './runner'
+import { jobsSource } from './source'
 import { Store } from './store'
 import { validatorFor } from './validator'
 
@@ -73,6 +75,7 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   app.decorate('heartbeatJob', async (name) => open().heartbeatByName(name))
   app.decorate('purgeJobs', async () => open().purge())
   app.decorate('jobs', () => open().list())
+  app.decorate(kJobsSource, jobsSource(open))
 
   /** Hands back what runs here. Called once closing has begun, while requests in flight may still ask for jobs. */
   function leave (): Promise<void> {

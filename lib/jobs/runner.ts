@@ -18,8 +18,9 @@ const LOST = new Error('The job is no longer of this process: its lock was not r
 
 /** Another process takes it within a second; this one, about to close, does not take it again. */
 const HAND_BACK_DELAY = 100
-/** A job whose kind no process has must not go round and round. */
-const MAX_STRAY_DELAY = 2_000
+/** A job whose kind no process has must not go round and round: each time it waits longer. In ms. */
+const STRAY_DELAY = 25
+const MAX_STRAY_DELAY = 1_000
 /** Cancels that came before their jobs. Older ones are found with the jobs. */
 const MAX_EARLY = 1_000
 
@@ -100,7 +101,7 @@ export class Runner {
   private async passOn (job: Stored, token: string | undefined): Promise<never> {
     const strayed = (job.data.strayed ?? 0) + 1
     await job.updateData({ ...job.data, strayed })
-    return this.handBack(job, token, Math.min(50 * strayed, MAX_STRAY_DELAY))
+    return this.handBack(job, token, Math.min(STRAY_DELAY * strayed, MAX_STRAY_DELAY))
   }
 
   private async handBack (job: Stored, token: string | undefined, delay: number): Promise<never> {

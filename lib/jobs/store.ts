@@ -105,7 +105,8 @@ export class Store {
       lockDuration,
       stalledInterval,
       maxStalledCount,
-      drainDelay: 1,
+      // PostgreSQL does not announce a job that was handed back: it is found at the next look, in s.
+      drainDelay: this.postgres ? 0.3 : 1,
       runRetryDelay: 1_000,
       autorun: false
     }, backend))
