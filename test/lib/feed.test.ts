@@ -1,0 +1,239 @@
+import fastifyWebsocket from '@fastify/websocket'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import Module from 'node:module'
+import { connect } from 'node:net'
+import t from 'tap'
+import WebSocket from 'ws'
+import tasksFeed from '../../lib/feed'
+import { addIdle, listen, makeApp, started } from '../fixtures/control'
+
+/** A client that keeps what it is told. */
+async function join (url: string, options: WebSocket.ClientOptions = {}) {
+  const socket = new WebSocket(url, options)
+  const messages: any[] = []
+  const waiting: Array<() => void> = []
+  socket.on('message', (data) => {
+    messages.push(JSON.parse(String(data)))
+    waiting.splice(0).forEach((resolve) => resolve())
+  })
+  await once(socket, 'open')
+  return {
+    socket,
+    messages,
+    async until (count: number) {
+      while (messages.length < count) await new Promise<void>((resolve) => waiting.push(resolve))
+      return messages
+    }
+  }
+}
+
+/** The status with which the server answers a handshake that it refuses. */
+function refusal (url: string, options: WebSocket.ClientOptions = {}): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, options)
+    socket.on('unexpected-response', (_request, response) => {
+      response.resume()
+      socket.on('error', () => {})
+      socket.terminate()
+      resolve(response.statusCode!)
+    })
+    socket.on('open', () => reject(new Error('open')))
+  })
+}
+
+t.test('a client is told of the live tasks, then of what happens', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  await app.addTask(() => {}, { name: 'over' })
+  addIdle(app, 'idle', { ttl: 60_000 })
+  await started(app, 'idle')
+  const client = await join(`ws://${address}/feed`)
+  await client.until(1)
+  const task = app.addTask(async (_app, task) => { task.updateProgress(50); throw Object.assign(new Error('password'), { code: 'E_DB' }) }, { name: 'work' })
+  await t.rejects(Promise.resolve(task))
+  t.match(await client.until(4), [
+    { event: 'snapshot', task: { name: 'idle', state: 'running', lease: { ttl: 60_000 } } },
+    { event: 'start', task: { name: 'work', state: 'running' } },
+    { event: 'progress', task: { name: 'work', progress: 50 } },
+    { event: 'end', task: { name: 'work', state: 'failed', error: { code: 'E_DB' } } }
+  ])
+  t.same(client.messages[3].task.error, { code: 'E_DB' })
+  t.equal(client.messages.length, 4)
+})
+
+t.test('messages of errors are exposed by opt-in', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [], exposeErrors: true })
+  const client = await join(`ws://${await listen(app)}/feed`)
+  await Promise.resolve(app.addTask(() => { throw new Error('text') })).catch(() => {})
+  t.same((await client.until(2))[1].task.error, { message: 'text' })
+})
+
+t.test('many clients share one listener, and none is left', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  t.equal(app.tasks.listenerCount('start'), 0)
+  const clients = await Promise.all(Array.from({ length: 5 }, () => join(`ws://${address}/feed`)))
+  for (const event of ['start', 'progress', 'end'] as const) t.equal(app.tasks.listenerCount(event), 1)
+  await app.addTask(() => {}, { name: 'one' })
+  for (const client of clients) t.equal((await client.until(2)).length, 2)
+  for (const client of clients) client.socket.close()
+  while (app.tasks.listenerCount('start') > 0) await new Promise((resolve) => setImmediate(resolve))
+  t.equal(app.tasks.listenerCount('end'), 0)
+})
+
+t.test('the websocket plugin that the user registered is used', async (t) => {
+  const app = await makeApp(t)
+  await app.register(fastifyWebsocket)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  await app.ready()
+  const socket = await app.injectWS('/feed')
+  const message = once(socket, 'message')
+  app.addTask(() => {}, { name: 'one' })
+  t.match(JSON.parse(String((await message)[0])), { event: 'start', task: { name: 'one' } })
+  socket.terminate()
+})
+
+t.test('two feeds share a server', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/a', onRequest: [] })
+  await app.register(tasksFeed, { prefix: '/b', onRequest: [] })
+  const address = await listen(app)
+  const clients = [await join(`ws://${address}/a`), await join(`ws://${address}/b`)]
+  await app.addTask(() => {}, { name: 'one' })
+  for (const client of clients) t.match(await client.until(2), [{ event: 'start' }, { event: 'end' }])
+})
+
+t.test('a foreign origin is refused unless it is allowed', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [], allowedOrigins: ['https://ops.example.com'] })
+  const address = await listen(app)
+  const url = `ws://${address}/feed`
+  for (const origin of ['https://evil.example', `http://${address}.evil.example`, 'null', 'http://127.0.0.1', 'https://ops.example.com.evil.example']) {
+    t.equal(await refusal(url, { origin }), 403, origin)
+  }
+  for (const origin of [undefined, `http://${address}`, 'https://ops.example.com']) {
+    const { socket } = await join(url, { origin })
+    t.equal(socket.readyState, WebSocket.OPEN, origin)
+  }
+})
+
+t.test('the hooks guard the handshake', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, {
+    prefix: '/feed',
+    onRequest: async (request, reply) => { if (request.headers.authorization !== 'Bearer yes') return reply.code(401).send() }
+  })
+  const url = `ws://${await listen(app)}/feed`
+  t.equal(await refusal(url), 401)
+  t.equal((await app.inject('/feed')).statusCode, 401)
+  const { socket } = await join(url, { headers: { authorization: 'Bearer yes' } })
+  t.equal(socket.readyState, WebSocket.OPEN)
+})
+
+t.test('plain HTTP is told to upgrade, and an upgrade to something else is refused', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  const plain = await fetch(`http://${address}/feed`)
+  t.equal(plain.status, 426)
+  t.equal(plain.headers.get('upgrade'), 'websocket')
+  t.match(await plain.json(), { code: 'FST_ERR_TASK_UPGRADE_REQUIRED' })
+  const [host, port] = address.split(':')
+  const [response] = await once(request({ host, port, path: '/feed', headers: { connection: 'upgrade', upgrade: 'h2c' } }).end(), 'response')
+  t.equal(response.statusCode, 400)
+})
+
+/** Says hello to the feed and never reads what it answers. */
+async function stall (address: string) {
+  const [host, port] = address.split(':')
+  const socket = connect(Number(port), host)
+  t.teardown(() => socket.destroy())
+  socket.on('error', () => {})
+  socket.pause()
+  socket.write([
+    'GET /feed HTTP/1.1', `Host: ${address}`, 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', ''
+  ].join('\r\n'))
+  return socket
+}
+
+t.test('a client that stops reading is dropped at the bound', async (t) => {
+  const app = await makeApp(t)
+  const maxBuffer = 64 * 1024
+  await app.register(fastifyWebsocket)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [], maxBuffer })
+  const address = await listen(app)
+  await stall(address)
+  while (app.tasks.listenerCount('start') === 0) await new Promise((resolve) => setImmediate(resolve))
+  const [socket] = app.websocketServer.clients
+  let most = 0
+  let events = 0
+  const task = addIdle(app, 'idle')
+  await started(app, 'idle')
+  const before = process.memoryUsage().rss
+  while (events++ < 100_000) {
+    task.updateProgress({ events, padding: 'x'.repeat(200) })
+    most = Math.max(most, socket.bufferedAmount)
+    if (events % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.ok(most > 0 && most < maxBuffer + 1024, `${most} bytes waited at most`)
+  t.equal(app.tasks.listenerCount('progress'), 0, 'it was dropped')
+  const growth = process.memoryUsage().rss - before
+  t.ok(growth < 100 * 2 ** 20, `${Math.round(growth / 2 ** 20)} MiB more after 100,000 events`)
+})
+
+t.test('however many tasks are live, a client is not dropped for what it begins with', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [], maxBuffer: 1 })
+  const address = await listen(app)
+  for (let i = 0; i < 5_000; i++) addIdle(app)
+  await new Promise((resolve) => setImmediate(resolve))
+  const client = await join(`ws://${address}/feed`)
+  t.equal((await client.until(5_000)).length, 5_000)
+})
+
+t.test('a close does not wait for stalled clients', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  const sockets = await Promise.all(Array.from({ length: 200 }, () => stall(address)))
+  const { socket } = await join(`ws://${address}/feed`)
+  const gone = once(socket, 'close')
+  await app.close()
+  await gone
+  t.equal(app.tasks.listenerCount('start'), 0)
+  t.ok(sockets.every(({ remoteAddress }) => remoteAddress !== undefined), 'the clients themselves did nothing')
+})
+
+t.test('the schema of the messages is exported', async (t) => {
+  t.same(tasksFeed.messageSchema.properties.event.enum, ['snapshot', 'start', 'progress', 'end'])
+})
+
+t.test('without @fastify/websocket the registration says what to install', async (t) => {
+  const load = (Module as any)._load
+  t.teardown(() => { (Module as any)._load = load });
+  (Module as any)._load = function (name: string, ...rest: unknown[]) {
+    if (name === '@fastify/websocket') throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' })
+    return load.call(this, name, ...rest)
+  }
+  const app = await makeApp(t)
+  await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [] })), { code: 'FST_ERR_TASK_WEBSOCKET_MISSING', message: /npm install @fastify\/websocket/ })
+})
+
+t.test('wrong options are refused', async (t) => {
+  const wrong: Array<[object, string]> = [
+    [{}, 'FST_ERR_TASK_UNPROTECTED'],
+    [{ onRequest: [], allowedOrigins: '*' }, 'FST_ERR_TASK_INVALID_OPTION'],
+    [{ onRequest: [], allowedOrigins: ['https://ops.example.com/'] }, 'FST_ERR_TASK_INVALID_OPTION'],
+    [{ onRequest: [], maxBuffer: 0 }, 'FST_ERR_TASK_INVALID_OPTION'],
+    [{ onRequest: [], serve: 'tasks' }, 'FST_ERR_TASK_INVALID_OPTION']
+  ]
+  for (const [options, code] of wrong) {
+    const app = await makeApp(t)
+    await t.rejects(Promise.resolve(app.register(tasksFeed, options as any)), { code })
+  }
+})
