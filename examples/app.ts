@@ -6,6 +6,7 @@ import fastifyWebsocket, { type WebSocket } from '@fastify/websocket'
 import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyInstance } from 'fastify'
 import fastifyTasks, { errors, type TaskFunction } from 'fastify-tasks'
+import tasksDashboard from 'fastify-tasks/dashboard'
 
 interface Report { rows: number }
 interface ById { Params: { id: string } }
@@ -18,6 +19,8 @@ async function main (): Promise<void> {
   await app.register(reports, { prefix: '/reports' })
   await app.register(feed, { prefix: '/feed' })
   await app.register(leases, { prefix: '/leases' })
+  // Open to everybody, as this app listens on this machine alone. Yours needs a hook: see "Protect these routes".
+  await app.register(tasksDashboard, { prefix: '/tasks', onRequest: [] })
 
   closeWithGrace({ delay: 20_000 }, async ({ err }) => {
     if (err !== undefined) app.log.error(err)
@@ -115,6 +118,9 @@ async function leases (app: FastifyInstance): Promise<void> {
 function printHelp (address: string): void {
   const socket = (path: string): string => `new (require('ws'))('${address.replace('http', 'ws')}${path}')`
   console.log(`fastify-tasks is listening at ${address}
+
+The dashboard:
+  ${address}/tasks
 
 A report, its progress, its result:
   curl -i -X POST ${address}/reports
