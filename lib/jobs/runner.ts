@@ -80,16 +80,13 @@ export class Runner {
 
   private async notCompleted ({ job, task, reporting }: Running, token: string | undefined): Promise<unknown> {
     await reporting
-    if (task.state === 'failed') {
-      task.log.error({ err: task.error, attempt: job.attemptsStarted }, 'Job failed')
-      throw failure(task.error)
-    }
     const { reason } = task.signal
-    if (reason instanceof FST_ERR_TASKS_CLOSED) return this.handBack(job, token, HAND_BACK_DELAY)
-    if (reason instanceof FST_ERR_JOB_TIMEOUT) {
-      task.log.error({ err: reason, attempt: job.attemptsStarted }, 'Job failed')
-      throw failure(reason)
+    if (task.state === 'failed' || reason instanceof FST_ERR_JOB_TIMEOUT) {
+      const err = failure(task.state === 'failed' ? task.error : reason)
+      task.log.error({ err, attempt: job.attemptsStarted }, 'Job failed')
+      throw err
     }
+    if (reason instanceof FST_ERR_TASKS_CLOSED) return this.handBack(job, token, HAND_BACK_DELAY)
     if (reason === LOST) throw LOST
     throw cancellation(job.data.name, reason)
   }

@@ -78,9 +78,9 @@ export class Store {
         if (this.working) this.work()
         return
       } catch (error) {
-        this.complain(error as Error)
         await this.disconnect()
         if (FATAL.includes((error as Error).name)) throw error
+        this.complain(error as Error)
         await sleep(RETRY_INTERVAL)
       }
     }

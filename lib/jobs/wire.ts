@@ -45,7 +45,7 @@ function describe (thrown: unknown): { name: string, message: string, code?: str
       ...typeof code === 'string' && { code }
     }
   } catch {
-    return { name: 'Error', message: typeof thrown === 'object' ? 'An error that cannot be described' : String(thrown) }
+    return { name: 'Error', message: typeof thrown === 'object' && thrown !== null ? 'An error that cannot be described' : String(thrown) }
   }
 }
 
