@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import * as errors from './lib/errors'
 import { checkPluginOptions } from './lib/options'
@@ -40,9 +40,10 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   app.decorate('purgeTasks', () => registry.purge())
   app.decorate('tasks', registry.view)
 
-  app.addHook('onReady', function (done) {
-    // This hook runs before those of later plugins; a callback of ready() after them all.
-    this.ready((error) => { if (error === null) registry.open() })
+  app.addHook('onReady', (done) => {
+    // This hook runs before those of later plugins; a callback of the root's ready() after them all. A child's ready() is
+    // another one: its callback runs before the hooks of the children that follow.
+    rootOf(app).ready((error) => { if (error === null) registry.open() })
     done()
   })
   app.addHook('preClose', (done) => {
@@ -50,6 +51,12 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
     done()
   })
   app.addHook('onClose', () => registry.close())
+}
+
+/** The instance that all others inherit from. */
+function rootOf (app: FastifyInstance): FastifyInstance {
+  const parent = Object.getPrototypeOf(app)
+  return 'ready' in parent ? rootOf(parent) : app
 }
 
 interface FastifyTasks extends FastifyPluginAsync<types.FastifyTasksOptions> {
