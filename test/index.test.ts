@@ -1,31 +1,253 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
+import websocket from '@fastify/websocket'
 import Fastify from 'fastify'
 import t from 'tap'
-import fastifyTasks, { errors } from '../index'
+import { WebSocket } from 'ws'
+import fastifyTasks, { errors, fastifyTasks as named, type Task } from '../index'
+import { appWithTasks, deaf, ended, logged, readyApp, started, untilCancelled } from './fixtures/app'
 
-t.test('a task added before ready starts after every onReady hook, in the order added', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
-  const seen: string[] = []
-  app.addTask(() => { seen.push('a') })
-  app.addTask(() => { seen.push('b') })
-  app.addHook('onReady', async () => { await new Promise(resolve => setTimeout(resolve, 20)); seen.push('hook') })
-  const last = app.addTask(() => { seen.push('c'); return 42 }, { name: 'c' })
-  await app.ready()
-  t.equal(await last, 42)
-  t.same(seen, ['hook', 'a', 'b', 'c'])
+t.test('the plugin is the default export and a named one', async (t) => {
+  t.equal(fastifyTasks, named)
+  t.equal(fastifyTasks.default, named)
+  t.type(errors.FST_ERR_TASKS_CLOSED, 'function')
 })
 
-t.test('cancelling', async (t) => {
+t.test('registration decorates the app with the five members', async (t) => {
+  const app = await appWithTasks(t)
+  for (const member of ['addTask', 'getTask', 'cancelTask', 'purgeTasks', 'tasks']) t.ok(app.hasDecorator(member), member)
+  t.ok(app.hasPlugin('fastify-tasks'))
+})
+
+t.test("registering twice in one scope fails with Fastify's own error", async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
-  await app.register(fastifyTasks, { cancelTimeout: 50 })
+  app.register(fastifyTasks)
+  app.register(fastifyTasks)
+  await t.rejects(Promise.resolve(app.ready()), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
+})
+
+t.test('sibling scopes have registries of their own', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const tasks: Task[] = []
+  for (const result of ['left', 'right']) {
+    app.register(async (scope) => {
+      await scope.register(fastifyTasks)
+      tasks.push(scope.addTask(() => result, { name: 'same' }))
+    })
+  }
   await app.ready()
-  const task = app.addTask((_app, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))), { name: 'x', ttl: 100 })
-  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_EXPIRED', name: 'AbortError' })
-  t.ok((task.error as Error) instanceof errors.FST_ERR_TASK_EXPIRED)
-  app.addTask(() => new Promise(() => {}), { name: 'deaf' })
-  await new Promise(resolve => setImmediate(resolve))
-  await t.rejects(app.cancelTask('deaf'), { code: 'FST_ERR_TASK_CANCEL_TIMEOUT' })
-  t.equal(app.getTask('deaf')?.state, 'cancelling')
+  t.same(await Promise.all(tasks), ['left', 'right'])
+  t.notOk(app.hasDecorator('addTask'))
+})
+
+t.test('a registry in a child waits for the onReady hooks of the other children too', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const order: string[] = []
+  let task: Task | undefined
+  app.register(async (child) => {
+    await child.register(fastifyTasks)
+    task = child.addTask(() => { order.push('task') })
+  })
+  app.register(async (child) => { child.addHook('onReady', async () => { await delay(5); order.push('hook') }) })
+  await app.ready()
+  await task
+  t.same(order, ['hook', 'task'])
+})
+
+t.test('an encapsulated child sees its own decorators in its tasks, and shares the registry', async (t) => {
+  const app = await appWithTasks(t)
+  let task: Task | undefined
+  await app.register(async (child) => {
+    child.decorate('secret', 42)
+    task = child.addTask(function (app) { return [this === child, app === child, Reflect.get(app, 'secret')] }, { name: 'childs' })
+  })
+  await app.ready()
+  t.same(await task, [true, true, 42])
+  t.equal(app.getTask('childs'), task)
+})
+
+t.test('tasks added before ready are pending and start after every onReady hook, in the order added', async (t) => {
+  const app = await appWithTasks(t)
+  const order: string[] = []
+  const tasks = ['a', 'b', 'c'].map((name) => app.addTask(() => { order.push(name) }, { name }))
+  app.addHook('onReady', async () => { await delay(5); order.push('hook') })
+  app.register(async (child) => {
+    child.addHook('onReady', async () => { await nextTurn(); order.push("child's hook") })
+  })
+  t.ok(tasks.every(({ state }) => state === 'pending'))
+  t.equal(app.getTask('a'), tasks[0])
+  await app.ready()
+  await Promise.all(tasks)
+  t.same(order, ['hook', "child's hook", 'a', 'b', 'c'])
+})
+
+t.test('a task added by an onReady hook or before ready may be cancelled and never starts', async (t) => {
+  const app = await appWithTasks(t)
+  const task = app.addTask(() => t.fail('the function was called'), { name: 'a' })
+  app.addHook('onReady', async () => { t.equal(await app.cancelTask('a'), true) })
+  await app.ready()
+  await nextTurn()
+  t.equal(task.state, 'cancelled')
+})
+
+t.test('a task added by a task that waited for ready starts after those added before it', async (t) => {
+  const app = await appWithTasks(t)
+  const order: string[] = []
+  app.addTask((app) => { order.push('first'); app.addTask(() => { order.push('third') }, { name: 'third' }) })
+  const second = app.addTask(() => { order.push('second') })
+  await app.ready()
+  await second
+  await ended(app.getTask('third')!)
+  t.same(order, ['first', 'second', 'third'])
+})
+
+for (const [place, options] of [['an onReady hook', {}], ['a plugin', {}], ['an onReady hook, while waiting tasks want to finish', { onClose: 'wait' }]] as const) {
+  t.test(`a boot that fails in ${place} starts nothing, and close cancels what is pending`, async (t) => {
+    const app = await appWithTasks(t, { closeTimeout: 60_000 })
+    const task = app.addTask(() => t.fail('the function was called'), { name: 'a', ...options })
+    if (place === 'a plugin') app.register(async () => { throw new Error('boot') })
+    else app.addHook('onReady', async () => { throw new Error('boot') })
+    await t.rejects(Promise.resolve(app.ready()), { message: 'boot' })
+    await nextTurn()
+    t.equal(task.state, 'pending')
+    await app.close()
+    t.equal(task.state, 'cancelled')
+    await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', cause: { code: 'FST_ERR_TASKS_CLOSED' } })
+  })
+}
+
+t.test('close before ready cancels what is pending', async (t) => {
+  const app = await appWithTasks(t)
+  const task = app.addTask(() => t.fail('the function was called'))
+  await app.close()
+  t.equal(task.state, 'cancelled')
+})
+
+t.test('the reply of a route that adds a task goes first', async (t) => {
+  const app = await appWithTasks(t)
+  const order: string[] = []
+  app.addHook('onResponse', async () => { order.push('replied') })
+  app.post('/', (_request, reply) => {
+    const task = app.addTask(() => { order.push('task') }, { name: 'a' })
+    reply.code(202).send({ task: task.name })
+  })
+  const reply = await app.inject({ method: 'POST', url: '/' })
+  t.equal(reply.statusCode, 202)
+  t.same(reply.json(), { task: 'a' })
+  await ended(app.getTask('a')!)
+  t.same(order, ['replied', 'task'])
+})
+
+t.test('a route that returns a task replies with its result', async (t) => {
+  const app = await appWithTasks(t)
+  app.get('/', () => app.addTask(async () => ({ done: true })))
+  app.get('/in-use', async () => {
+    app.addTask(deaf, { name: 'taken' })
+    app.addTask(deaf, { name: 'taken' })
+  })
+  t.same((await app.inject('/')).json(), { done: true })
+  const conflict = await app.inject('/in-use')
+  t.equal(conflict.statusCode, 409)
+  t.equal(conflict.json().code, 'FST_ERR_TASK_NAME_IN_USE')
+})
+
+t.test('close cancels tasks with the reason closed, and adds none from then on', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilCancelled)
+  await started(task)
+  await app.close()
+  t.equal(task.state, 'cancelled')
+  t.ok(task.signal.reason instanceof errors.FST_ERR_TASKS_CLOSED)
+  t.throws(() => app.addTask(() => t.fail('the function was called')), { code: 'FST_ERR_TASKS_CLOSED', statusCode: 503 })
+})
+
+t.test("close waits for the tasks with onClose 'wait', and cancels the others at once", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 60_000 })
+  const order: string[] = []
+  app.tasks.on('end', (task) => order.push(`${task.name} ${task.state}`))
+  const waits = app.addTask(async () => { await ended(other); await delay(5); return 'finished' }, { name: 'waits', onClose: 'wait' })
+  const other = app.addTask(untilCancelled, { name: 'other', onClose: 'cancel' })
+  await Promise.all([started(waits), started(other)])
+  await app.close()
+  t.equal(waits.result, 'finished')
+  t.same(order, ['other cancelled', 'waits completed'])
+})
+
+t.test("a task with onClose 'wait' is cancelled after closeTimeout, and a deaf one is named at warn", async (t) => {
+  const { lines, logger } = logged('warn')
+  const app = await readyApp(t, { closeTimeout: 20, cancelTimeout: 20 }, { logger })
+  const waits = app.addTask(untilCancelled, { onClose: 'wait' })
+  const still = app.addTask(deaf, { name: 'deaf', onClose: 'wait' })
+  await Promise.all([started(waits), started(still)])
+  await app.close()
+  t.equal(waits.state, 'cancelled')
+  t.equal(still.state, 'cancelling')
+  t.same(lines.map(({ level, task }) => [level, task]), [[40, 'deaf']])
+})
+
+t.test('a task is stopped before the plugins that were registered earlier close', async (t) => {
+  const app = Fastify()
+  const order: string[] = []
+  app.addHook('onClose', async () => { order.push('what the tasks use closed') })
+  await app.register(fastifyTasks)
+  app.addHook('onClose', async () => { order.push('registered later closed') })
+  await app.ready()
+  const task = app.addTask(untilCancelled)
+  await started(task)
+  app.tasks.on('end', () => order.push('task ended'))
+  await app.close()
+  t.same(order, ['registered later closed', 'task ended', 'what the tasks use closed'])
+})
+
+t.test('a task may close the app', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(async (app) => { await app.close() }, { name: 'closer' })
+  await started(task)
+  await app.close()
+  await ended(task)
+  t.equal(task.state, 'cancelled')
+})
+
+t.test('requests in flight that wait for a task end closeTimeout after closing began', async (t) => {
+  const app = await appWithTasks(t, { closeTimeout: 30 })
+  app.get('/', () => app.addTask(untilCancelled, { name: 'awaited' }))
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const reply = fetch(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}/`, { headers: { connection: 'close' } })
+  while (app.getTask('awaited')?.state !== 'running') await delay(1)
+  const closed = app.close()
+  const response = await reply
+  t.equal(response.status, 503)
+  t.equal((await response.json() as { code: string }).code, 'FST_ERR_TASK_CANCELLED')
+  await closed
+  t.equal(app.getTask('awaited')?.state, 'cancelled')
+})
+
+t.test('300 WebSocket clients with a task each leave nothing behind when they are cut off', async (t) => {
+  const clients = 300
+  const app = await appWithTasks(t)
+  await app.register(websocket)
+  let id = 0
+  app.get('/feed', { websocket: true }, (socket) => {
+    const receiver = app.addTask(async (app, task) => {
+      socket.send('ready')
+      await untilCancelled(app, task)
+    }, { name: `receiver:${++id}` })
+    socket.on('close', () => receiver.cancel())
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const sockets = Array.from({ length: clients }, () => new WebSocket(`ws://127.0.0.1:${port}/feed`))
+  t.teardown(() => sockets.forEach((socket) => socket.terminate()))
+  await Promise.all(sockets.map((socket) => once(socket, 'message')))
+  t.equal(app.tasks.size, clients)
+  t.ok([...app.tasks].every(({ state }) => state === 'running'))
+  sockets.forEach((socket, i) => i % 2 === 0 ? socket.terminate() : socket.close())
+  await Promise.all(Array.from(app.tasks, ended))
+  t.ok([...app.tasks].every(({ state }) => state === 'cancelled'))
+  t.equal(app.purgeTasks(), clients)
+  t.equal(app.tasks.size, 0)
 })

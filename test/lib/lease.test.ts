@@ -1,0 +1,157 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import Fastify from 'fastify'
+import websocket from '@fastify/websocket'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import fastifyTasks from '../../index'
+import { Lease } from '../../lib/lease'
+import { deaf, ended, readyApp, started, untilCancelled } from '../fixtures/app'
+
+function block (ms: number): void {
+  const end = performance.now() + ms
+  while (performance.now() < end);
+}
+
+t.test('a task that misses its heartbeat is cancelled as expired, not before its ttl', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilCancelled, { name: 'a', ttl: 60 })
+  await started(task)
+  const start = performance.now()
+  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_EXPIRED', name: 'AbortError', cause: { code: 'FST_ERR_TASK_EXPIRED' } })
+  t.ok(performance.now() - start >= 59)
+  t.equal(task.state, 'cancelled')
+  t.equal(task.heartbeat(), false)
+})
+
+t.test('heartbeats keep a task alive for longer than its ttl', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilCancelled, { ttl: 40 })
+  await started(task)
+  for (let i = 0; i < 12; i++) {
+    await delay(10)
+    t.ok(task.heartbeat())
+  }
+  t.equal(task.state, 'running')
+  await ended(task)
+  t.equal(task.state, 'cancelled')
+})
+
+t.test('the lease runs from the start, not while the task is pending', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  const task = app.addTask(() => 'in time', { ttl: 5 })
+  t.ok(task.heartbeat())
+  t.same(task.toJSON().lease, { ttl: 5, remaining: 5 })
+  await delay(40)
+  await app.ready()
+  t.equal(await task, 'in time')
+})
+
+t.test('the snapshot tells what is left of the lease', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilCancelled, { ttl: 300 })
+  await started(task)
+  const { remaining } = task.toJSON().lease!
+  t.ok(remaining > 200 && remaining <= 300)
+  while (task.toJSON().lease!.remaining > 200) await delay(5)
+  task.heartbeat()
+  t.equal(task.toJSON().lease!.remaining, 300)
+  task.cancel()
+  await ended(task)
+  t.equal(task.toJSON().lease, undefined)
+})
+
+t.test('a lapsed lease of a deaf task leaves it cancelling, its name taken', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(deaf, { name: 'deaf', ttl: 5 })
+  while (!task.signal.aborted) await delay(2)
+  t.equal(task.state, 'cancelling')
+  t.throws(() => app.addTask(deaf, { name: 'deaf' }), { code: 'FST_ERR_TASK_NAME_IN_USE' })
+})
+
+t.test('leases of many lengths lapse each at its time, and a task that has ended lapses no more', async (t) => {
+  const app = await readyApp(t)
+  const order: string[] = []
+  app.tasks.on('end', (task) => order.push(`${task.name} ${task.state}`))
+  app.addTask(untilCancelled, { name: 'long', ttl: 250 })
+  app.addTask(untilCancelled, { name: 'short', ttl: 40 })
+  app.addTask(untilCancelled, { name: 'short too', ttl: 40 })
+  app.addTask(() => 1, { name: 'done', ttl: 1 })
+  await ended(app.getTask('long')!)
+  t.same(order, ['done completed', 'short cancelled', 'short too cancelled', 'long cancelled'])
+})
+
+t.test('a lease may end twice', async (t) => {
+  let lapses = 0
+  const lease = new Lease(5, { lapse () { lapses++ } })
+  lease.start()
+  lease.end()
+  lease.end()
+  await delay(30)
+  t.equal(lapses, 0)
+})
+
+t.test('heartbeats over new HTTP connections that queued behind a blocked loop keep the lease', async (t) => {
+  const app = await readyApp(t)
+  // A process of its own could not be told from this one's stall: the client's bytes wait in the kernel meanwhile.
+  const server = http.createServer((_request, response) => { response.end(String(app.getTask('leased')!.heartbeat())) })
+  t.teardown(() => { server.close(); server.closeAllConnections() })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const task = app.addTask(untilCancelled, { name: 'leased', ttl: 100 })
+  await started(task)
+  for (let i = 0; i < 3; i++) {
+    const request = http.get({ port, host: '127.0.0.1', agent: false })
+    // The request's own steps need turns of this loop: connect, then send.
+    await once(request, 'socket')
+    block(250)
+    const [response] = await once(request, 'response')
+    const [body] = await once(response, 'data')
+    t.equal(String(body), 'true')
+    t.equal(task.state, 'running')
+  }
+})
+
+t.test('heartbeats over a WebSocket that queued behind a blocked loop keep the lease', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  await app.register(websocket)
+  const beats: boolean[] = []
+  app.get('/lease', { websocket: true }, (socket) => {
+    const task = app.addTask(untilCancelled, { name: 'leased', ttl: 100 })
+    socket.on('message', () => { beats.push(task.heartbeat()) })
+    socket.send('ready')
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const client = new WebSocket(`ws://127.0.0.1:${(app.server.address() as AddressInfo).port}/lease`)
+  t.teardown(() => client.terminate())
+  await once(client, 'message')
+  const task = app.getTask('leased')!
+  await started(task)
+  for (const i of [1, 2, 3]) {
+    // Written to the socket at once, read after the stall.
+    await new Promise(resolve => client.send('beat', resolve))
+    block(250)
+    while (beats.length < i && task.state === 'running') await delay(1)
+    t.equal(task.state, 'running')
+  }
+  t.same(beats, [true, true, true])
+  client.terminate()
+  await ended(task)
+  t.equal((task.error as { code: string }).code, 'FST_ERR_TASK_EXPIRED')
+})
+
+t.test('a lease that is not renewed lapses after the stall', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilCancelled, { ttl: 30 })
+  await started(task)
+  block(100)
+  t.equal(task.state, 'running')
+  await ended(task)
+  t.equal(task.state, 'cancelled')
+})

@@ -1,0 +1,234 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t from 'tap'
+import { appWithTasks, deaf, ended, logged, readyApp, started, untilCancelled } from '../fixtures/app'
+
+t.test('addTask never runs the function inside the call', async (t) => {
+  const app = await readyApp(t)
+  const order: string[] = []
+  const task = app.addTask(() => { order.push('task') })
+  order.push('caller')
+  await Promise.resolve().then(() => order.push('microtask'))
+  await task
+  t.same(order, ['caller', 'microtask', 'task'])
+})
+
+t.test('a task is found by its name, live and ended', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(() => 1, { name: 'a' })
+  t.equal(app.getTask('a'), task)
+  await task
+  t.equal(app.getTask('a'), task)
+  t.equal(app.getTask('b'), undefined)
+})
+
+t.test('a task without a name is called task-1, task-2, … and forgotten when it ends', async (t) => {
+  const app = await readyApp(t)
+  app.addTask(deaf, { name: 'task-2' })
+  const names = [1, 2].map(() => app.addTask(() => 1).name)
+  t.same(names, ['task-1', 'task-3'])
+  await ended(app.getTask('task-3')!)
+  t.equal(app.getTask('task-1'), undefined)
+  t.equal(app.tasks.size, 1)
+})
+
+for (const name of ['__proto__', 'constructor', 'toString', ' ', '\0', 'ü/?#', 'x'.repeat(10_000)]) {
+  t.test(`${JSON.stringify(name.slice(0, 20))} is a name like any other`, async (t) => {
+    const app = await readyApp(t)
+    t.equal(app.getTask(name), undefined)
+    const task = app.addTask(() => 1, { name })
+    t.equal(app.getTask(name), task)
+    t.equal(await app.cancelTask(name), true)
+  })
+}
+
+t.test('the name of a live task is refused, also while it is cancelling, and nothing is added', async (t) => {
+  const app = await readyApp(t)
+  const work = (): void => { t.fail('the function was called') }
+  const task = app.addTask(deaf, { name: 'a' })
+  for (const step of [() => {}, () => started(task), () => { task.cancel() }]) {
+    await step()
+    t.throws(() => app.addTask(work, { name: 'a' }), { code: 'FST_ERR_TASK_NAME_IN_USE', statusCode: 409, message: /'a'/ })
+    t.equal(app.getTask('a'), task)
+  }
+  await nextTurn()
+  t.equal(app.tasks.size, 1)
+})
+
+t.test('the name of an ended task is free at once, and its end does not remove the new one', async (t) => {
+  const app = await readyApp(t)
+  const first = app.addTask(untilCancelled, { name: 'a' })
+  await started(first)
+  let second: unknown
+  // Inside the end of the first: the name is free by then.
+  app.tasks.once('end', () => { second = app.addTask(untilCancelled, { name: 'a' }) })
+  t.equal(await app.cancelTask('a'), true)
+  t.ok(second !== undefined && app.getTask('a') === second)
+  t.equal(app.purgeTasks(), 0)
+  t.ok(app.getTask('a') === second)
+  const third = app.addTask(deaf)
+  third.cancel()
+  const again = app.addTask(deaf, { name: third.name })
+  await nextTurn()
+  t.equal(app.getTask(third.name), again)
+})
+
+t.test('a task cancelled before its start never calls its function', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(() => t.fail('the function was called'), { name: 'a' })
+  t.equal(await app.cancelTask('a', 'why'), true)
+  t.equal(task.state, 'cancelled')
+  t.equal(task.startedAt, undefined)
+  await nextTurn()
+  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', cause: 'why' })
+})
+
+t.test('later cancels join the wait of the first', async (t) => {
+  const app = await readyApp(t, { cancelTimeout: 5_000 })
+  let finish = (): void => {}
+  const task = app.addTask(() => new Promise<void>((resolve) => { finish = resolve }), { name: 'a' })
+  await started(task)
+  const cancels = [app.cancelTask('a', 'first'), app.cancelTask('a', 'second')]
+  let settled = false
+  const all = Promise.all(cancels).then((results) => { settled = true; return results })
+  await nextTurn()
+  t.notOk(settled)
+  finish()
+  t.same(await all, [true, true])
+  t.equal(task.signal.reason, 'first')
+})
+
+t.test('to cancel an unknown or an ended task resolves with false, and does not raise its error', async (t) => {
+  const app = await readyApp(t)
+  t.equal(await app.cancelTask('unknown'), false)
+  const task = app.addTask(() => { throw new Error('its own') }, { name: 'failed' })
+  await ended(task)
+  t.equal(await app.cancelTask('failed'), false)
+})
+
+t.test('a cancel of a task that fails meanwhile resolves with true', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(async (_app, { signal }) => { while (!signal.aborted) await nextTurn(); throw new Error('clean-up') }, { name: 'a' })
+  await started(task)
+  t.equal(await app.cancelTask('a'), true)
+  t.equal(task.state, 'failed')
+})
+
+t.test('a task that ignores its signal rejects the cancel, stays cancelling, and may be waited for again', async (t) => {
+  const app = await readyApp(t, { cancelTimeout: 5 })
+  let finish = (): void => {}
+  const task = app.addTask(() => new Promise<void>((resolve) => { finish = resolve }), { name: 'deaf' })
+  await started(task)
+  for (let i = 0; i < 2; i++) {
+    await t.rejects(app.cancelTask('deaf'), { code: 'FST_ERR_TASK_CANCEL_TIMEOUT', message: /'deaf' is still running 5 ms/ })
+    t.equal(task.state, 'cancelling')
+    t.equal(app.getTask('deaf'), task)
+  }
+  const last = app.cancelTask('deaf')
+  finish()
+  t.equal(await last, true)
+  t.equal(task.state, 'cancelled')
+})
+
+t.test('a promise that is handed over runs from the call, and a cancel waits for it', async (t) => {
+  const app = await readyApp(t)
+  t.equal(await app.addTask(Promise.resolve(3)), 3)
+  let finish = (_value: number): void => {}
+  const task = app.addTask(new Promise<number>((resolve) => { finish = resolve }), { name: 'a' })
+  t.equal(task.state, 'running')
+  t.ok(task.startedAt! >= task.createdAt)
+  const cancel = app.cancelTask('a', 'why')
+  t.ok(task.signal.aborted)
+  t.equal(task.state, 'cancelling')
+  finish(1)
+  t.equal(await cancel, true)
+  t.equal(task.state, 'cancelled')
+  t.equal(task.result, undefined)
+})
+
+t.test('a promise that is handed over before ready is running', async (t) => {
+  const app = await appWithTasks(t)
+  const task = app.addTask(Promise.resolve(1))
+  t.equal(task.state, 'running')
+  t.equal(await task, 1)
+})
+
+t.test('purge forgets what has ended, leaves what is live, and tells how many', async (t) => {
+  const app = await readyApp(t)
+  const live = app.addTask(deaf, { name: 'live' })
+  await app.addTask(() => 1, { name: 'a' })
+  await ended(app.addTask(() => { throw new Error('b') }, { name: 'b' }))
+  app.addTask(deaf, { name: 'c' }).cancel()
+  await app.addTask(() => 1)
+  t.equal(app.purgeTasks(), 3)
+  t.same([...app.tasks], [live])
+  t.equal(app.purgeTasks(), 0)
+})
+
+t.test('keepEnded bounds the ended tasks: the oldest to end leaves first', async (t) => {
+  const app = await readyApp(t, { keepEnded: 2 })
+  const live = app.addTask(untilCancelled, { name: 'live' })
+  for (const name of ['a', 'b', 'c']) await app.addTask(() => 1, { name })
+  t.same(Array.from(app.tasks, ({ name }) => name), ['live', 'b', 'c'])
+  live.cancel()
+  await ended(live)
+  t.same(Array.from(app.tasks, ({ name }) => name), ['live', 'c'])
+})
+
+t.test('keepEnded 0 keeps none', async (t) => {
+  const app = await readyApp(t, { keepEnded: 0 })
+  const task = app.addTask(() => 1, { name: 'a' })
+  t.equal(await task, 1)
+  t.equal(app.getTask('a'), undefined)
+  t.equal(app.purgeTasks(), 0)
+})
+
+t.test("each task runs in its caller's async context, added before ready or after", async (t) => {
+  const storage = new AsyncLocalStorage<string>()
+  const app = await appWithTasks(t)
+  const before = ['a', 'b'].map((id) => storage.run(id, () => app.addTask(async () => {
+    await nextTurn()
+    return storage.getStore()
+  })))
+  await storage.run('the boot', () => app.ready())
+  t.same(await Promise.all(before), ['a', 'b'])
+  const after = ['c', 'd'].map((id) => storage.run(id, () => app.addTask(() => storage.getStore())))
+  t.same(await Promise.all(after), ['c', 'd'])
+})
+
+t.test('20,000 live tasks close within two seconds, and a deaf one is named at warn with its age', async (t) => {
+  const { lines, logger } = logged('info')
+  const app = await readyApp(t, { cancelTimeout: 100 }, { logger })
+  const tasks = Array.from({ length: 20_000 }, (_, i) => app.addTask(untilCancelled, { name: `t${i}` }))
+  const still = app.addTask(deaf, { name: 'the deaf one' })
+  await started(still)
+  const start = performance.now()
+  await app.close()
+  t.ok(performance.now() - start < 4_000, 'bounded, on a slow machine too')
+  t.ok(tasks.every(({ state }) => state === 'cancelled'))
+  t.equal(still.state, 'cancelling')
+  const warnings = lines.filter(({ level }) => level === 40)
+  t.same(warnings.map(({ task }) => task), ['the deaf one'])
+  t.ok(warnings[0].age! >= 100)
+})
+
+t.test('adding, ending, finding and purging cost about the same among many tasks as among few', async (t) => {
+  const measure = async (others: number): Promise<number> => {
+    const app = await readyApp(t, { keepEnded: 100_000 })
+    for (let i = 0; i < others; i++) app.addTask(Promise.resolve(), { name: `other-${i}` })
+    await nextTurn()
+    let best = Infinity
+    for (let round = 0; round < 7; round++) {
+      const start = performance.now()
+      for (let i = 0; i < 500; i++) app.addTask(Promise.resolve(), { name: `${round}-${i}` })
+      await nextTurn()
+      for (let i = 0; i < 500; i++) app.getTask(`${round}-${i}`)
+      best = Math.min(best, performance.now() - start)
+    }
+    t.equal(app.purgeTasks(), others + 3_500)
+    return best
+  }
+  const few = await measure(1)
+  const many = await measure(50_000)
+  t.ok(many < few * 10 + 10, `${many} ms among 50,000, ${few} ms among few`)
+})
