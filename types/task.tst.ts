@@ -68,7 +68,7 @@ test('options of the plugin', () => {
 })
 
 test('errors are constructible with what they name', () => {
-  expect(new errors.FST_ERR_TASK_NAME_IN_USE('a').code).type.toBe<string>()
+  expect(new errors.FST_ERR_TASK_NAME_IN_USE('a').code).type.toBe<'FST_ERR_TASK_NAME_IN_USE'>()
   expect(errors.FST_ERR_TASK_NOT_LIVE).type.toBeConstructableWith('a', 'failed')
   expect(errors.FST_ERR_TASK_NAME_IN_USE).type.not.toBeConstructableWith(1)
 })
