@@ -76,6 +76,8 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
     wsHandler: join
   })
 
+  // A handshake refused by a hook of a parent has not met the websocket plugin's own, which would hang up.
+  app.addHook('onResponse', async (request) => { if (request.headers.upgrade !== undefined) request.raw.socket.destroy() })
   // A close that waited for every client's goodbye would wait for the stalled ones.
   app.addHook('preClose', async () => { for (const socket of clients.keys()) drop(socket) })
 }
