@@ -1,0 +1,95 @@
+// The fleet that `npm run start:fleet` runs: one process adds jobs, another works; that one is killed, a new one takes its
+// place, and the work goes on. The jobs are stored in a PostgreSQL that comes inside an npm package. Stop it with Ctrl-C.
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+import Fastify, { type FastifyInstance } from 'fastify'
+import fastifyTasks from 'fastify-tasks'
+import fastifyJobs from 'fastify-tasks/jobs'
+import { startPostgres } from './embedded-postgres'
+
+declare module 'fastify-tasks/jobs' {
+  interface FastifyJobs {
+    report: { data: { pages: number }, result: string }
+  }
+}
+
+function say (text: string): void {
+  const role = process.argv[3] === undefined ? 'web   ' : 'worker'
+  console.log(`${new Date().toISOString().slice(11, 21)}  ${role} ${process.pid}  ${text}`)
+}
+
+/** What every process of the fleet has in common. */
+async function member (connection: string, worker: boolean): Promise<FastifyInstance> {
+  const app = Fastify({ logger: { level: 'error' } })
+  await app.register(fastifyTasks)
+  await app.register(fastifyJobs, { connection, worker, lockDuration: 3_000, concurrency: 2 })
+  app.defineJob('report', async (_app, task, { pages }, { name, attempts }) => {
+    say(`${name} starts, attempt ${attempts}`)
+    for (let page = 1; page <= pages; page++) {
+      await setTimeout(250, undefined, { signal: task.signal })
+      task.updateProgress(Math.round(100 * page / pages))
+    }
+    return `${name} of ${pages} pages, by ${process.pid}`
+  })
+  await app.ready()
+  return app
+}
+
+async function work (connection: string): Promise<void> {
+  const app = await member(connection, true)
+  process.on('SIGTERM', () => app.close().then(() => process.exit()))
+  process.on('disconnect', () => process.exit())
+  say('is ready to work')
+  process.send!('ready')
+}
+
+async function startWorker (connection: string): Promise<ChildProcess> {
+  const worker = fork(__filename, [connection, 'worker'])
+  await once(worker, 'message')
+  return worker
+}
+
+async function main (): Promise<void> {
+  const postgres = await startPostgres()
+  const app = await member(postgres.url, false)
+  const workers: ChildProcess[] = []
+  const stop = async (): Promise<void> => {
+    const left = workers.filter((worker) => worker.exitCode === null && worker.signalCode === null)
+    await Promise.all([app.close(), ...left.map(async (worker) => {
+      worker.kill('SIGTERM')
+      await once(worker, 'exit')
+    })])
+    await postgres.close()
+    process.exit()
+  }
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+
+  workers.push(await startWorker(postgres.url))
+  const jobs = []
+  for (let i = 1; i <= 4; i++) {
+    jobs.push(await app.addJob('report', { pages: 8 }, { name: `report:${i}` }))
+    say(`report:${i} added`)
+  }
+  await app.addJob('report', { pages: 1 }, { name: 'report:1' }).catch((error) => say(`report:1 not added again: ${error.code}`))
+
+  await setTimeout(1_000)
+  const { state, progress } = (await app.getJob('report:1'))!
+  say(`report:1 is ${state}, ${String(progress)} %`)
+  workers[0].kill('SIGKILL')
+  say(`killed worker ${workers[0].pid}`)
+  workers.push(await startWorker(postgres.url))
+  for (const result of await Promise.all(jobs.map((job) => job.wait()))) say(`done: ${result}`)
+  say('all reports are done, none was lost')
+  await stop()
+}
+
+if (process.argv[3] !== undefined) {
+  work(process.argv[2])
+} else {
+  main().catch((error) => {
+    // What Ctrl-C has cut short.
+    if (error.code !== 'FST_ERR_JOBS_CLOSED') throw error
+  })
+}
