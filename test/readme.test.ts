@@ -24,8 +24,10 @@
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { FastifyError } from 'fastify'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
+import { errors } from '../index'
 import { run, startExample } from './fixtures/child'
 
 const root = resolve(__dirname, '..')
@@ -60,8 +62,8 @@ function moduleOf ({ language, code, given, then }: Block): string {
   if (language === 'js') return `const assert = require('node:assert/strict')\n${given}${code}${then}`
   const app = /^const app\b/m.test(given + code) ? '' : APP
   // Blocks that bring what the given app is made of import it once.
-  const prelude = app.split('\n').filter((line) => !line.startsWith('import') || !code.includes(line)).join('\n')
-  return `import assert from 'node:assert/strict'\n${given}${prelude}${code}${then}\nexport {}\n`
+  const prelude = app.split('\n').filter((line) => !line.startsWith('import') || !(given + code).includes(line)).join('\n')
+  return `import assert from 'node:assert/strict'\n${prelude}${given}${code}${then}\nexport {}\n`
 }
 
 const EXPECTED = /^(?<indent>\s*)(?<expression>\S.*?)\s+\/\/ (?:→ (?<value>.+)|throws (?<error>FST_\w+))$/gm
@@ -159,3 +161,13 @@ t.test('every TypeScript block of the README type-checks', async (t) => {
 for (const block of blocks) {
   t.test(`the ${block.language} block at line ${block.line} of the README runs as it stands`, (t) => check(t, block))
 }
+
+t.test("the README's table of errors is that of the code, both ways", async (t) => {
+  const documented = [...readme.matchAll(/^\| `(FST_ERR_\w+)` \| (\d+) \| .+ \|$/gm)].map(([, code, status]) => [code, Number(status)])
+  const exported = Object.entries(errors).map(([name, TaskError]) => {
+    const error = new (TaskError as new (...args: string[]) => FastifyError)('a', 'b', 'c')
+    t.equal(error.code, name)
+    return [error.code, error.statusCode]
+  })
+  t.same(documented.sort(), exported.sort())
+})
