@@ -37,12 +37,16 @@ function describe (medians: Measured): string {
 }
 
 function row ({ line, value, noise, missed }: Verdict): string {
-  const unit = line.unit ?? ' ×'
-  return `| ${line.what} | ${line.against} | ${show(value)}${unit} | ${show(noise)} | ${target(line)}${unit} | ${missed ? 'missed' : within(line, value) ? 'met' : 'met within noise'} |`
+  return `| ${line.what} | ${line.against} | ${show(value)}${unitOf(line)} | ${show(noise)} | ${target(line)} | ${missed ? 'missed' : within(line, value) ? 'met' : 'met within noise'} |`
 }
 
 function target (line: Line): string {
-  return line.atMost !== undefined ? `≤ ${line.atMost}` : `≥ ${line.atLeast}`
+  if (line.atMost === undefined && line.atLeast === undefined) return 'none'
+  return (line.atMost !== undefined ? `≤ ${line.atMost}` : `≥ ${line.atLeast}`) + unitOf(line)
+}
+
+function unitOf (line: Line): string {
+  return line.unit ?? ' ×'
 }
 
 function within (line: Line, value: number): boolean {
