@@ -41,6 +41,9 @@ t.test('a signal that has aborted before cancels the task before its start', asy
 
 t.test('AbortSignal.timeout makes a deadline', async (t) => {
   const app = await readyApp(t)
+  // The signal's timer does not keep the process alive, as a listening server would.
+  const alive = setInterval(() => {}, 1_000)
+  t.teardown(() => clearInterval(alive))
   const task = app.addTask(untilCancelled, { signal: AbortSignal.timeout(5) })
   await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', cause: { name: 'TimeoutError' } })
 })
