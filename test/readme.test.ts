@@ -92,6 +92,7 @@ async function runModule (t: Test, block: Block): Promise<void> {
   writeFileSync(file, withChecks(moduleOf(block)))
   const { code, output } = await run(t, [join(root, 'test/fixtures/readme/run-block.mts'), file], { env: { TSX_TSCONFIG_PATH: tsconfig } })
   t.equal(code, 0, output)
+  t.match(output, /^The block is through$/m)
   t.notMatch(output, /"level":[5-9]\d/, 'logs no error')
 }
 
