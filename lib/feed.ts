@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
+import type { WebSocket } from '@fastify/websocket'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import type { WebSocket } from 'ws'
 import type { Task, TaskEvents } from '../types/task'
 import { CHECKS, checkAccess, protect, refuseForeignOrigins, type AccessOptions, type Check } from './access'
 import { FST_ERR_TASK_UPGRADE_REQUIRED, FST_ERR_TASK_WEBSOCKET_MISSING } from './errors'
