@@ -125,6 +125,16 @@ t.test('odd names travel, under inject and over a socket', async (t) => {
   }
 })
 
+t.test("a name that ends in /heartbeat is not taken for another's heartbeat", async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  addIdle(app, 'x', { ttl: 60_000 })
+  await started(app, 'x')
+  t.equal((await app.inject({ method: 'POST', url: '/tasks/x%2Fheartbeat' })).statusCode, 404)
+  t.equal((await app.inject({ method: 'POST', url: '/tasks/x/heartbeat' })).statusCode, 204)
+})
+
 t.test('an error leaves with its code alone, unless its message is exposed', async (t) => {
   const app = await makeApp(t)
   await app.register(tasksRoutes, { prefix: '/closed', onRequest: [] })
