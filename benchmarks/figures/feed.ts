@@ -126,8 +126,8 @@ function feed (clients: number, what: What): Figure {
     title: `feed: ${title}`,
     unit: memory ? 'B of heap a client' : 'ns CPU a client',
     floor: 'by hand',
-    processes: memory ? 1 : 2,
-    rounds: memory ? 2 : Math.ceil(10_000 / clients),
+    processes: 1,
+    rounds: memory ? 2 : Math.ceil(15_000 / clients),
     warmups: 1,
     variants: {
       bare: serving(bare, clients, what),

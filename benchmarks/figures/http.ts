@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import fastifyTasks from '../../index'
 import { cpuTime, ratio, type Figure, type Round } from '../harness'
 
-const REQUESTS = 10_000
+const REQUESTS = 5_000
 
 async function work (): Promise<void> {}
 
@@ -31,7 +31,7 @@ const http: Figure = {
   title: 'http: a route that adds a task',
   unit: 'ns CPU of the server for a request',
   floor: 'promise.catch()',
-  rounds: 9,
+  rounds: 5,
   variants: {
     'bare route': serving((app) => {
       app.post('/', async (_, reply) => reply.code(202).send({ ok: true }))

@@ -24,7 +24,7 @@ const memory: Figure = {
   title: 'memory: a live task',
   unit: 'B of heap',
   floor: 'by hand',
-  processes: 3,
+  processes: 2,
   rounds: 1,
   warmups: 0,
   variants: {

@@ -1,0 +1,150 @@
+/** What tasks cost, as far as it can be counted: benchmarks/ has what only a clock can tell. */
+import { createHook } from 'node:async_hooks'
+import { getEventListeners } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t from 'tap'
+import { deaf, ended, readyApp, started } from './fixtures/app'
+
+const COUNT = 100
+
+const STEPS: PropertyKey[] = ['get', 'set', 'has', 'delete']
+const WALKS: PropertyKey[] = ['forEach', 'keys', 'values', 'entries', Symbol.iterator]
+
+function timers (): number {
+  return process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+}
+
+/**
+ * Counts the calls of methods until the returned function is called, which tells how many they were.
+ * `weigh` says what a call on a certain object counts for.
+ */
+function countCalls (target: object, methods: PropertyKey[], weigh = (_of: any, _method: PropertyKey): number => 1): () => number {
+  let calls = 0
+  const originals = methods.map((method) => Object.getOwnPropertyDescriptor(target, method)!)
+  methods.forEach((method, i) => Object.defineProperty(target, method, {
+    ...originals[i],
+    value (...args: unknown[]) {
+      calls += weigh(this, method)
+      return originals[i].value.apply(this, args)
+    }
+  }))
+  return () => {
+    methods.forEach((method, i) => Object.defineProperty(target, method, originals[i]))
+    return calls
+  }
+}
+
+/** How many of a kind of asynchronous resource are made meanwhile. */
+async function resources (type: string, work: () => unknown): Promise<number> {
+  let made = 0
+  const hook = createHook({ init: (_id, kind) => { if (kind === type) made++ } }).enable()
+  try {
+    await work()
+  } finally {
+    hook.disable()
+  }
+  return made
+}
+
+t.test('a task without a lease uses no timer', async (t) => {
+  const app = await readyApp(t)
+  const before = timers()
+  const tasks = Array.from({ length: COUNT }, () => app.addTask(deaf))
+  await started(tasks[COUNT - 1])
+  t.equal(timers(), before)
+})
+
+t.test('leases of one ttl share one timer, and leave none behind', async (t) => {
+  const app = await readyApp(t)
+  const before = timers()
+  let finish = (): void => {}
+  const done = new Promise<void>((resolve) => { finish = resolve })
+  const tasks = Array.from({ length: COUNT }, () => app.addTask(() => done, { ttl: 60_000 }))
+  await started(tasks[COUNT - 1])
+  t.equal(timers(), before + 1)
+  finish()
+  await ended(tasks[COUNT - 1])
+  t.equal(timers(), before)
+})
+
+t.test('tasks that share an outer signal put one listener on it, and take it off', async (t) => {
+  const app = await readyApp(t)
+  const { signal } = new AbortController()
+  let finish = (): void => {}
+  const done = new Promise<void>((resolve) => { finish = resolve })
+  const tasks = Array.from({ length: COUNT }, () => app.addTask(() => done, { signal }))
+  await started(tasks[COUNT - 1])
+  t.equal(getEventListeners(signal, 'abort').length, 1)
+  finish()
+  await ended(tasks[COUNT - 1])
+  t.equal(getEventListeners(signal, 'abort').length, 0)
+})
+
+t.test('a signal is made for the task that asks for it, once', async (t) => {
+  const app = await readyApp(t)
+  const { AbortController } = globalThis
+  let made = 0
+  t.teardown(() => { globalThis.AbortController = AbortController })
+  globalThis.AbortController = class extends AbortController {
+    constructor () {
+      super()
+      made++
+    }
+  }
+  await app.addTask(async () => {})
+  t.equal(made, 0)
+  await app.addTask(async (_app, task) => [task.signal, task.signal])
+  t.equal(made, 1)
+})
+
+t.test('a task that nobody awaits makes no promise but the one that follows its own', async (t) => {
+  const app = await readyApp(t)
+  const work = async (): Promise<void> => {}
+  const waiting = await resources('PROMISE', async () => { for (let i = 0; i < 3; i++) await nextTurn() })
+  const made = await resources('PROMISE', async () => {
+    for (let i = 0; i < COUNT; i++) app.addTask(work)
+    for (let i = 0; i < 3; i++) await nextTurn()
+  })
+  t.equal(app.tasks.size, 0)
+  t.equal(made - waiting, 2 * COUNT)
+})
+
+t.test('a task reads the clock when it is added, starts and ends', async (t) => {
+  const app = await readyApp(t)
+  const clockReads = countCalls(Date, ['now'])
+  const task = app.addTask(async () => {})
+  await ended(task)
+  t.equal(clockReads(), 3)
+})
+
+t.test('a heartbeat reads no clock and starts no timer', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(deaf, { ttl: 60_000 })
+  await started(task)
+  const reads = [countCalls(Date, ['now']), countCalls(Object.getPrototypeOf(performance), ['now'])]
+  const made = await resources('Timeout', () => { for (let i = 0; i < COUNT; i++) task.heartbeat() })
+  t.same(reads.map((count) => count()), [0, 0])
+  t.equal(made, 0)
+})
+
+t.test('adding, ending, finding and purging take the same steps beside one live task and beside a thousand', async (t) => {
+  const steps: number[] = []
+  for (const live of [1, 1000]) {
+    const app = await readyApp(t)
+    for (let i = 0; i < live; i++) app.addTask(deaf, { name: `live:${i}` })
+    await started(app.getTask(`live:${live - 1}`)!)
+    // Whoever walks the tasks is taken to walk them all. Only the map that holds them counts: the test's runner has maps, too.
+    const { has } = Map.prototype
+    const stepsOfMap = countCalls(Map.prototype, [...STEPS, ...WALKS], (map, method) => {
+      if (!has.call(map, 'live:0')) return 0
+      return WALKS.includes(method) ? map.size : 1
+    })
+    const task = app.addTask(async () => {}, { name: 'closed' })
+    await ended(task)
+    app.getTask('closed')
+    t.equal(app.purgeTasks(), 1)
+    steps.push(stepsOfMap())
+  }
+  t.equal(steps[0], steps[1])
+  t.ok(steps[0] > 0)
+})
