@@ -138,8 +138,9 @@ export class Store {
     if (this.engine.isPgPool(connection) || isClient(connection)) return connection as bullmq.ConnectionOptions
     if (this.postgres) {
       const config = typeof connection === 'string' ? { connectionString: connection } : connection
-      // BullMQ's tables are made under a lock; a user who makes them in a deployment says `migrate: false`.
-      return { ...!('skipMigrations' in config) && { migrate: true }, connectionTimeoutMillis: PATIENCE, ...config } as bullmq.ConnectionOptions
+      // BullMQ's tables are made under a lock; a user who makes them in a deployment says `migrate: false`. There are three
+      // pools, and a server has a hundred connections unless it was told otherwise.
+      return { ...!('skipMigrations' in config) && { migrate: true }, max: 4, connectionTimeoutMillis: PATIENCE, ...config } as bullmq.ConnectionOptions
     }
     const config = typeof connection === 'string' ? { url: connection } : connection
     return { retryStrategy, ...config, ...options } as bullmq.ConnectionOptions
