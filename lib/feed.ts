@@ -1,4 +1,6 @@
 import { EventEmitter } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { WebSocket } from '@fastify/websocket'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
@@ -92,7 +94,18 @@ async function provideWebsocket (app: FastifyInstance): Promise<void> {
   const server = served.has(app.server) ? { server: new EventEmitter() } : {}
   // A client has nothing to say.
   await app.register(loadWebsocket(), { options: { maxPayload: 1024, ...server } as object })
+  if (!served.has(app.server)) app.server.on('upgrade', hangUpWhenAnswered)
   served.add(app.server)
+}
+
+/**
+ * An upgrade that is answered as a request, by a 404 say, leaves a socket that nobody reads: its client's goodbye would go
+ * unnoticed, and `app.close()` would wait for it for ever.
+ */
+function hangUpWhenAnswered (_request: IncomingMessage, socket: Duplex): void {
+  // The websocket plugin has assigned the response by now. A handshake that succeeds never finishes it.
+  const { _httpMessage: response } = socket as Duplex & { _httpMessage?: ServerResponse }
+  response?.once('finish', () => socket.destroy())
 }
 
 function loadWebsocket (): FastifyPluginAsync<{ options: object }> {
