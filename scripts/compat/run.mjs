@@ -4,7 +4,7 @@
 //   npm run test:compat                 all of it
 //   npm run test:compat -- --no-suite   without the test suite
 import { execFileSync, spawnSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -47,8 +47,13 @@ const nodes = NODES.map((version) => {
   return { version: installedVersion(dir, name), path: join(dir, 'node_modules', name, 'bin', 'node') }
 })
 
-npm(root, 'run', 'build')
-const [{ filename }] = JSON.parse(npm(root, 'pack', '--json', '--ignore-scripts', '--pack-destination', work))
+// Beside the checkout, whose own build may be in use.
+const built = join(work, 'package')
+mkdirSync(built)
+for (const file of ['package.json', 'README.md']) copyFileSync(join(root, file), join(built, file))
+execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', join(built, 'dist')], { cwd: root, stdio: 'inherit' })
+cpSync(join(root, 'lib/dashboard/assets'), join(built, 'dist/lib/dashboard/assets'), { recursive: true })
+const [{ filename }] = JSON.parse(npm(built, 'pack', '--json', '--ignore-scripts', '--pack-destination', work))
 const tarball = join(work, filename)
 
 const fastifies = FASTIFIES.map((range) => {
