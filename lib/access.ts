@@ -1,8 +1,9 @@
-import type { FastifyInstance, onRequestAsyncHookHandler, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction, onRequestHookHandler } from 'fastify'
 import { FST_ERR_TASK_FOREIGN_ORIGIN, FST_ERR_TASK_INVALID_OPTION, FST_ERR_TASK_UNPROTECTED } from './errors'
 import { show } from './options'
 
-type OnRequestHook = onRequestHookHandler | onRequestAsyncHookHandler
+/** A hook with a callback or an async one: one type for both, so that its parameters need no types of their own. */
+type OnRequestHook = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => unknown
 
 /** What the routes, the feed and the dashboard have in common. */
 export interface AccessOptions {

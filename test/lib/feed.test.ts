@@ -117,7 +117,7 @@ t.test('a foreign origin is refused unless it is allowed', async (t) => {
   }
   for (const origin of [undefined, `http://${address}`, 'https://ops.example.com']) {
     const { socket } = await join(url, { origin })
-    t.equal(socket.readyState, WebSocket.OPEN, origin)
+    t.equal(socket.readyState, WebSocket.OPEN, `origin ${origin}`)
   }
 })
 
