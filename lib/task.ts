@@ -188,6 +188,8 @@ export class Task<T = unknown> implements api.Task<T> {
     // The state first: a listener of the signal may look at the task, or add another of its name.
     if (this.state === 'pending') this.end('cancelled')
     else this.state = 'cancelling'
+    // Nothing is left for it to decide, and its clock would keep the process up beside a task that does not stop.
+    this.lease?.end()
     this.controller?.abort(reason)
     return true
   }

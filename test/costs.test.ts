@@ -67,6 +67,16 @@ t.test('leases of one ttl share one timer, and leave none behind', async (t) => 
   t.equal(timers(), before)
 })
 
+t.test('the lease of a cancelled task uses no timer, though the task runs on', async (t) => {
+  const app = await readyApp(t)
+  const before = timers()
+  const task = app.addTask(deaf, { ttl: 60_000 })
+  await started(task)
+  task.cancel()
+  t.equal(task.state, 'cancelling')
+  t.equal(timers(), before)
+})
+
 t.test('tasks that share an outer signal put one listener on it, and take it off', async (t) => {
   const app = await readyApp(t)
   const { signal } = new AbortController()
