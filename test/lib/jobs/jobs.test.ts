@@ -12,7 +12,7 @@ import fastifyJobs from '../../../lib/jobs'
 import tasksRoutes from '../../../lib/routes'
 import { freePort } from '../../fixtures/redis'
 
-t.setTimeout(120_000)
+t.setTimeout(170_000)
 
 const server = startPostgres()
 t.teardown(async () => (await server).close())
@@ -211,9 +211,10 @@ t.test('the reason of a cancel reaches the handler and whoever waits', async (t)
 
 t.test('a task that is cancelled where it runs cancels its job', async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('long', untilStopped) })
+  const started = new Promise((resolve) => app.tasks.once('start', resolve))
   const job = await app.addJob('long', {}, { name: 'long' })
-  await becomes(app, 'long', 'running')
-  await app.cancelTask('long', 'locally')
+  await started
+  t.equal(await app.cancelTask('long', 'locally'), true)
   await t.rejects(job.wait(), { code: 'FST_ERR_JOB_CANCELLED' })
   t.match(await app.getJob('long'), { state: 'cancelled' })
 })
