@@ -37,7 +37,7 @@ function describe (medians: Measured): string {
 }
 
 function row ({ line, value, noise, missed }: Verdict): string {
-  return `| ${line.what} | ${line.against} | ${show(value)}${unitOf(line)} | ${show(noise)} | ${target(line)} | ${missed ? 'missed' : within(line, value) ? 'met' : 'met within noise'} |`
+  return `| ${line.what} | ${line.against} | ${show(value)}${unitOf(line)} | ${show(noise)} | ${target(line)} | ${missed ? 'missed' : within(line, value) ? 'met' : 'undecided'} |`
 }
 
 function target (line: Line): string {

@@ -127,7 +127,7 @@ function feed (clients: number, what: What): Figure {
     unit: memory ? 'B of heap a client' : 'ns CPU a client',
     floor: 'by hand',
     processes: 1,
-    rounds: memory ? 2 : Math.ceil(15_000 / clients),
+    rounds: memory ? 1 : Math.ceil(5_000 / clients),
     warmups: 1,
     variants: {
       bare: serving(bare, clients, what),
