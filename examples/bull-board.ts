@@ -9,7 +9,7 @@ import fastifyJobs from 'fastify-tasks/jobs'
 import { startPostgres } from './embedded-postgres'
 
 async function main (): Promise<void> {
-  const postgres = await startPostgres()
+  const postgres = await startPostgres({ closedOnSignal: true })
   const app = Fastify({ logger: { level: 'error' } })
   await app.register(fastifyTasks)
   await app.register(fastifyJobs, { connection: postgres.url, queue: 'board' })

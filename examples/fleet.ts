@@ -51,7 +51,7 @@ async function startWorker (connection: string): Promise<ChildProcess> {
 }
 
 async function main (): Promise<void> {
-  const postgres = await startPostgres()
+  const postgres = await startPostgres({ closedOnSignal: true })
   const app = await member(postgres.url, false)
   const workers: ChildProcess[] = []
   const stop = async (): Promise<void> => {
