@@ -232,7 +232,10 @@ t.test('swagger describes the routes completely', async (t) => {
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/again', onRequest: [] })
   await app.ready()
-  const { paths } = app.swagger() as { paths: Record<string, Record<string, any>> }
+  const document = app.swagger()
+  const { Validator } = await import('@seriousme/openapi-schema-validator')
+  t.match(await new Validator().validate(JSON.parse(JSON.stringify(document))), { valid: true })
+  const { paths } = document as { paths: Record<string, Record<string, any>> }
   t.same(Object.keys(paths).filter((path) => path.startsWith('/tasks')), ['/tasks/', '/tasks/purge', '/tasks/{name}', '/tasks/{name}/heartbeat'])
   const statuses = (path: string, method: string) => Object.keys(paths[path][method].responses)
   t.same(statuses('/tasks/', 'get'), ['200', '400'])
