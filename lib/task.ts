@@ -5,6 +5,7 @@ import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_EXPIR
 import { Lease } from './lease'
 import { checkProgress } from './options'
 import { runChannel } from './run-channel'
+import { describeThrown, isAbortError, logThrown } from './thrown'
 
 /** Who keeps the task under its name and tells its listeners. */
 export interface TaskOwner {
@@ -125,7 +126,7 @@ export class Task<T = unknown> implements api.Task<T> {
   private logEnd (): void {
     if (this.state === 'cancelled') this.app.log.debug({ task: this.name, reason: this.cancellation!.reason }, 'Task cancelled')
     // Whoever awaits the task is told of its failure, and it is theirs to log.
-    else if (this.state === 'failed' && this.promise === undefined) this.log.error({ err: this.outcome }, 'Task failed')
+    else if (this.state === 'failed' && this.promise === undefined) logThrown(this.log, this.outcome, 'Task failed')
   }
 
   // --- to see ---
@@ -171,7 +172,7 @@ export class Task<T = unknown> implements api.Task<T> {
       endedAt,
       progress,
       lease: lease && { ttl: lease.ttl, remaining: lease.remaining },
-      error: state === 'failed' || state === 'cancelled' ? describeError(this.error) : undefined
+      error: state === 'failed' || state === 'cancelled' ? describeThrown(this.error) : undefined
     }
   }
 
@@ -254,27 +255,5 @@ export class Task<T = unknown> implements api.Task<T> {
 
   async [Symbol.asyncDispose] (): Promise<void> {
     await this.stop()
-  }
-}
-
-/** Hostile values included: whatever was thrown, asking it must not throw again. */
-function isAbortError (error: unknown): boolean {
-  try {
-    return (error as Error).name === 'AbortError'
-  } catch {
-    return false
-  }
-}
-
-function describeError (error: unknown): { code?: string, message: string } {
-  try {
-    if (typeof error !== 'object' || error === null) return { message: String(error) }
-    const { code, message } = error as { code?: unknown, message?: unknown }
-    return {
-      code: typeof code === 'string' ? code : undefined,
-      message: typeof message === 'string' ? message : String(error)
-    }
-  } catch {
-    return { message: 'An error that cannot be described' }
   }
 }

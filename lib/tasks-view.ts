@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { FastifyBaseLogger } from 'fastify'
 import type * as api from '../types/task'
+import { logThrown } from './thrown'
 
 /** What users hold as `app.tasks`: the registry's own map to read, and its events. */
 export class TasksView extends EventEmitter<api.TaskEvents> implements api.Tasks {
@@ -21,7 +22,7 @@ export class TasksView extends EventEmitter<api.TaskEvents> implements api.Tasks
   /** As `emit`, but a listener that fails stops neither the others nor the caller. */
   publish (event: keyof api.TaskEvents, task: api.Task): void {
     if (this.listenerCount(event) === 0) return
-    const failed = (err: unknown): void => this.log.error({ err, event, task: task.name }, 'A listener of the tasks failed')
+    const failed = (error: unknown): void => logThrown(this.log.child({ event, task: task.name }), error, 'A listener of the tasks failed')
     for (const listener of this.rawListeners(event)) {
       try {
         const result: unknown = listener.call(this, task)

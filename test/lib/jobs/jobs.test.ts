@@ -211,7 +211,7 @@ t.test('the reason of a cancel reaches the handler and whoever waits', async (t)
 
 t.test('a task that is cancelled where it runs cancels its job', async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('long', untilStopped) })
-  const started = new Promise((resolve) => app.tasks.once('start', resolve))
+  const started = new Promise<void>((resolve) => { app.tasks.once('start', () => resolve()) })
   const job = await app.addJob('long', {}, { name: 'long' })
   await started
   t.equal(await app.cancelTask('long', 'locally'), true)
