@@ -34,12 +34,14 @@ interface Running {
 /** Runs each job that this process gets as a task of it. */
 export class Runner {
   private readonly running = new Map<string, Running>()
+  private readonly byTask = new WeakMap<Task, Running>()
   private readonly early = new Map<string, Reason>()
   private leaving = false
 
   constructor (private readonly app: FastifyInstance, private readonly kinds: ReadonlyMap<string, Kind>) {
     app.tasks.on('progress', (task) => {
-      for (const entry of this.running.values()) if (entry.task === task) this.report(entry)
+      const entry = this.byTask.get(task)
+      if (entry !== undefined) this.report(entry)
     })
   }
 
@@ -66,6 +68,7 @@ export class Runner {
     const timer = deadline && setTimeout(() => deadline.abort(new FST_ERR_JOB_TIMEOUT(name, timeout!)), timeout)
     const entry: Running = { job, task, reporting: undefined }
     this.running.set(job.id!, entry)
+    this.byTask.set(task, entry)
     try {
       const result = await task
       await entry.reporting
