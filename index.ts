@@ -1,8 +1,9 @@
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import * as errors from './lib/errors'
 import { checkPluginOptions } from './lib/options'
 import { TaskRegistry } from './lib/task-registry'
+import { whenReady } from './lib/when-ready'
 import type * as types from './types/task'
 
 declare module 'fastify' {
@@ -41,9 +42,7 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   app.decorate('tasks', registry.view)
 
   app.addHook('onReady', (done) => {
-    // This hook runs before those of later plugins; a callback of the root's ready() after them all. A child's ready() is
-    // another one: its callback runs before the hooks of the children that follow.
-    rootOf(app).ready((error) => { if (error === null) registry.open() })
+    whenReady(app, () => registry.open())
     done()
   })
   app.addHook('preClose', (done) => {
@@ -51,12 +50,6 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
     done()
   })
   app.addHook('onClose', () => registry.close())
-}
-
-/** The instance that all others inherit from. */
-function rootOf (app: FastifyInstance): FastifyInstance {
-  const parent = Object.getPrototypeOf(app)
-  return 'ready' in parent ? rootOf(parent) : app
 }
 
 interface FastifyTasks extends FastifyPluginAsync<types.FastifyTasksOptions> {

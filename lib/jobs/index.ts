@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import type * as types from '../../types/job'
 import { kJobsSource } from '../control-source'
 import * as errors from '../errors'
+import { whenReady } from '../when-ready'
 import { Endings } from './endings'
 import { Fleet } from './fleet'
 import { checkDefinition, checkPluginOptions } from './options'
@@ -88,13 +89,11 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
     endings.close()
   }
 
-  app.addHook('onReady', async function () {
+  app.addHook('onReady', async () => {
     for (const kind of kinds.values()) kind.validate = await validatorFor(kind.app, kind.options.schema)
     await store.open()
     phase = 'open'
-    // As for tasks: when every other hook has passed, and only then.
-    this.ready((error) => {
-      if (error != null) return
+    whenReady(app, () => {
       ready = true
       store.work()
     })

@@ -65,7 +65,7 @@ function check (checks: Record<string, Check>, options: object): void {
 }
 
 /** What is set, with what Fastify's `register` adds left out: an `undefined` would hide a default. */
-function given<T extends object> (options: T): T {
+export function given<T extends object> (options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
 }
 

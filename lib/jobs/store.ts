@@ -5,7 +5,7 @@ import type * as bullmq from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_JOB_ENGINE_UNAVAILABLE } from '../errors'
 import { load } from './load'
-import type { Settings } from './options'
+import { given, type Settings } from './options'
 import type { Payload, Stored } from './wire'
 
 export type Queue = bullmq.Queue<Payload, unknown, string>
@@ -89,7 +89,7 @@ export class Store {
   private async connect (): Promise<void> {
     const { queue: name, prefix, telemetry, limiter, removeOnComplete, removeOnFail, concurrency, lockDuration, stalledInterval, maxStalledCount } = this.settings
     const backend = (this.postgres ? this.engine.createPostgresBackend : undefined) as undefined
-    const common = { ...prefix !== undefined && { prefix }, ...telemetry !== undefined && { telemetry } }
+    const common = given({ prefix, telemetry })
 
     this.queue = await this.add(new this.engine.Queue(name, {
       ...common, connection: this.connection(ASKING), defaultJobOptions: { removeOnComplete, removeOnFail }
@@ -99,7 +99,7 @@ export class Store {
     if (this.processor === undefined) return
     this.worker = await this.add(new this.engine.Worker(name, this.processor, {
       ...common,
-      ...limiter !== undefined && { limiter },
+      ...given({ limiter }),
       connection: this.connection(WAITING),
       concurrency,
       lockDuration,

@@ -324,8 +324,9 @@ t.test('a request that waits for a job does not keep the app from closing', asyn
 
 t.test('a job that does not stop delays closing no longer than allowed', async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('deaf', () => sleep(5_000)) })
+  const started = new Promise<void>((resolve) => { app.tasks.once('start', () => resolve()) })
   await app.addJob('deaf', {}, { name: 'deaf' })
-  await becomes(app, 'deaf', 'running')
+  await started
   const start = Date.now()
   await app.close()
   t.ok(Date.now() - start < 4_000)

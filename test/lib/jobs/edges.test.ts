@@ -1,0 +1,134 @@
+import { EventEmitter } from 'node:events'
+import Fastify from 'fastify'
+import t, { type Test } from 'tap'
+import { startPostgres } from '../../../examples/embedded-postgres'
+import fastifyTasks from '../../../index'
+import { Endings } from '../../../lib/jobs/endings'
+import { Fleet } from '../../../lib/jobs/fleet'
+import { checkPluginOptions } from '../../../lib/jobs/options'
+import { Runner, type Kind } from '../../../lib/jobs/runner'
+import { jobsSource } from '../../../lib/jobs/source'
+import { Store } from '../../../lib/jobs/store'
+import { failureOf, type Stored } from '../../../lib/jobs/wire'
+
+t.setTimeout(120_000)
+
+// What an engine does at the worst moment, played by a stand-in for it.
+
+const stored = (more: object = {}): Stored => ({
+  id: 'id', name: 'kind', data: { name: 'a', data: {} }, attemptsStarted: 1, updateProgress: async () => {}, ...more
+}) as unknown as Stored
+
+const asking = (queue: object): Store => ({
+  events: new EventEmitter(), ask: async (question: (queue: object) => unknown) => question(queue), publish: async () => {}
+}) as unknown as Store
+
+t.test('a failure of which the engine has noted nothing is a failure', async (t) => {
+  t.match(failureOf(stored()), { state: 'failed', error: { message: '', code: 'FST_ERR_JOB_FAILED' } })
+  t.match(failureOf(stored({ stacktrace: [], failedReason: 'stalled' })), { state: 'failed', error: { message: 'stalled' } })
+})
+
+t.test('who waits is told once', async (t) => {
+  const store = asking({ getJob: async () => stored({ finishedOn: 1, returnvalue: 'late', isFailed: async () => false }) })
+  const endings = new Endings(store)
+  const wait = endings.wait('id', 'a')
+  store.events.emit('completed', { jobId: 'id', returnvalue: 'early' })
+  wait.settle({ state: 'completed', result: 'again' })
+  t.same(await wait.ended, { state: 'completed', result: 'early' })
+})
+
+t.test('who waits reads how the job ended when no event tells', async (t) => {
+  for (const [failed, expected] of [[false, { state: 'completed', result: 7 }], [true, { state: 'failed', error: { message: 'no' } }]] as const) {
+    const job = stored({ finishedOn: 1, returnvalue: 7, failedReason: 'no', isFailed: async () => failed })
+    t.match(await new Endings(asking({ getJob: async () => job })).wait('id', 'a').ended, expected)
+  }
+})
+
+t.test('a cancel goes on when another has removed the job, and says what else went wrong', async (t) => {
+  for (const [code, expected] of [[-1, 'FST_ERR_JOB_CANCEL_TIMEOUT'], [-7, -7]] as const) {
+    const job = stored({ updateData: async () => { throw Object.assign(new Error('the engine says no'), { code }) } })
+    const store = asking({ getDeduplicationJobId: async () => 'id', getJob: async () => job })
+    const fleet = new Fleet(store, new Endings(store), new Map(), 20)
+    await t.rejects(fleet.cancel('a'), { code: expected })
+  }
+})
+
+t.test('the routes answer with what goes wrong, and with the state of a job that has gone', async (t) => {
+  const job = { name: 'a', state: 'running', createdAt: 1, toJSON: () => ({ name: 'a', state: 'running' }) }
+  let reads = 0
+  const failing = jobsSource(() => ({ get: async () => job, cancel: async () => { throw new Error('away') } }) as unknown as Fleet)
+  await t.rejects(failing.cancel('a'), { message: 'away' })
+  const gone = jobsSource(() => ({ get: async () => reads++ === 0 ? job : undefined, cancel: async () => false }) as unknown as Fleet)
+  await t.rejects(gone.cancel('a'), { code: 'FST_ERR_JOB_NOT_LIVE', message: /completed/ })
+  const still = jobsSource(() => ({ get: async () => job, cancel: async () => false }) as unknown as Fleet)
+  await t.rejects(still.cancel('a'), { code: 'FST_ERR_JOB_NOT_LIVE', message: /running/ })
+})
+
+async function runnerOf (t: Test, handler: Kind['handler']) {
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  await app.ready()
+  const runner = new Runner(app, new Map([['kind', { app, handler, options: {} }]]))
+  return { app, runner, lines }
+}
+
+t.test('a progress that the engine does not take is logged, and the job goes on', async (t) => {
+  const { runner, lines } = await runnerOf(t, async (_app, task) => {
+    task.updateProgress(50)
+    return 'done'
+  })
+  const job = stored({ updateProgress: async () => { throw new Error('away') } })
+  t.equal(await runner.process(job), 'done')
+  t.match(lines.join(), /Progress could not be reported/)
+})
+
+t.test('of many reports at once the engine is told the first and the latest', async (t) => {
+  const told: unknown[] = []
+  const { app, runner } = await runnerOf(t, async (_app, task) => {
+    for (const value of [10, 20, 30]) task.updateProgress(value)
+    return 'done'
+  })
+  app.addTask(async (_app, task) => { task.updateProgress(1) })
+  t.equal(await runner.process(stored({ updateProgress: async (value: unknown) => { told.push(value) } })), 'done')
+  t.same(told, [10, 30])
+})
+
+t.test('a job that is no longer of this process is stopped here and not noted as cancelled', async (t) => {
+  const { app, runner } = await runnerOf(t, (_app, task) => new Promise((_resolve, reject) => {
+    task.signal.addEventListener('abort', () => reject(task.signal.reason))
+  }))
+  const started = new Promise<void>((resolve) => { app.tasks.once('start', () => resolve()) })
+  const outcome = t.rejects(runner.process(stored()), { message: /no longer of this process/ })
+  await started
+  runner.heartbeat('id')
+  runner.heartbeat('unknown')
+  runner.lose(['unknown', 'id'])
+  await outcome
+})
+
+t.test('of the cancels that come before their jobs a bounded number is kept', async (t) => {
+  const { runner } = await runnerOf(t, async () => 'ran')
+  for (let i = 0; i <= 1_000; i++) runner.cancel(`id-${i}`, {})
+  t.equal(await runner.process(stored({ id: 'id-0' })), 'ran')
+  await t.rejects(runner.process(stored({ id: 'id-1' })), { name: 'UnrecoverableError' })
+})
+
+t.test('a store that has gone silent is unavailable; one that answers in the end has answered', async (t) => {
+  const server = await startPostgres()
+  t.teardown(() => server.close())
+  const log = Fastify({ logger: false }).log
+  const store = new Store(checkPluginOptions({ connection: server.url, prefix: 'edges' }), log, async () => {})
+  // It works as soon as it is reached.
+  store.work()
+  await store.open()
+  const [answer] = await Promise.all([
+    store.ask(() => new Promise((resolve) => setTimeout(resolve, 4_999, 'in time'))),
+    t.rejects(store.ask(() => new Promise(() => {})), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' }),
+    t.rejects(store.ask(async () => { throw Object.assign(new Error('gone'), { code: -1 }) }), { code: -1 })
+  ])
+  t.equal(answer, 'in time')
+  await store.stopWorking()
+  await store.close(1_000)
+})
