@@ -143,8 +143,14 @@ export class Fleet implements JobOwner {
     })
   }
 
-  private async read (stored: Stored): Promise<Job> {
-    return new Job(stored, await this.store.ask(() => stored.getState()), this)
+  private async read (stored: Stored): Promise<Job | undefined> {
+    return this.store.ask(async (queue) => {
+      const state = await stored.getState()
+      // It may have ended between the two questions, and its outcome is not in what was read before.
+      const stale = (state === 'completed' || state === 'failed') && stored.finishedOn === undefined
+      const current: Stored | undefined = stale ? await queue.getJob(stored.id!) : stored
+      return current && new Job(current, state, this)
+    })
   }
 
   private async beat (job: Stored): Promise<boolean> {

@@ -44,6 +44,15 @@ t.test('who waits reads how the job ended when no event tells', async (t) => {
   }
 })
 
+t.test('a job that ends while it is read is shown with its outcome, or not at all when it has gone', async (t) => {
+  const live = stored({ getState: async () => 'completed' })
+  for (const [now, expected] of [[stored({ finishedOn: 1, returnvalue: 7 }), { state: 'completed', result: 7 }], [undefined, undefined]] as const) {
+    const answers = [live, now]
+    const store = asking({ getDeduplicationJobId: async () => 'id', getJob: async () => answers.shift() })
+    t.match(await new Fleet(store, new Endings(store), new Map(), 20).get('a'), expected)
+  }
+})
+
 t.test('a cancel goes on when another has removed the job, and says what else went wrong', async (t) => {
   for (const [code, expected] of [[-1, 'FST_ERR_JOB_CANCEL_TIMEOUT'], [-7, -7]] as const) {
     const job = stored({ updateData: async () => { throw Object.assign(new Error('the engine says no'), { code }) } })
