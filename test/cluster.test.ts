@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import t from 'tap'
+import { env } from './fixtures/child'
 
 t.test('a task registered before ready runs in each of three workers, never in the primary', async (t) => {
-  const child = spawn(process.execPath, ['--import', 'tsx', require.resolve('./fixtures/cluster.ts')], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--import', 'tsx', require.resolve('./fixtures/cluster.ts')], { env, stdio: ['ignore', 'pipe', 'inherit'] })
   // The workers end when their channel to the primary closes.
   t.teardown(() => { child.kill('SIGKILL') })
   let output = ''

@@ -7,15 +7,14 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import fastifyTasks from '../index'
 import type { Task } from '../types/task'
+import { env } from './fixtures/child'
 
 type Message = Record<string, any>
 
 /** A script of the fixtures in a process of its own, and the lines of JSON that it writes. */
-function run (t: Test, script: string, args: string[] = [], env: NodeJS.ProcessEnv = {}) {
-  // Without what the coverage has put into the environment: a killed process could not write it.
-  const { NODE_OPTIONS, NODE_V8_COVERAGE, ...rest } = process.env
+function run (t: Test, script: string, args: string[] = [], more: NodeJS.ProcessEnv = {}) {
   const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', join(__dirname, 'fixtures', script), ...args], {
-    env: { ...rest, ...env }, stdio: ['ignore', 'pipe', 'inherit']
+    env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'inherit']
   })
   t.teardown(() => child.kill('SIGKILL'))
   const exited = once(child, 'exit')

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
 import { WebSocket } from 'ws'
-import { startExample } from '../fixtures/child'
+import { env, startExample } from '../fixtures/child'
 
 const ADDRESS = /http:\/\/[^\s/]+/
 
@@ -83,7 +83,7 @@ t.test('the app serves the dashboard at the address that it prints', async (t) =
 
 t.test('npm start runs the app, and Ctrl-C closes it when its report is done', async (t) => {
   // A group of its own, which the signal of a terminal would reach as a whole.
-  const child = spawn('npm', ['start'], { cwd: join(__dirname, '../..'), env: { ...process.env, NODE_OPTIONS: '', PORT: '0' }, detached: true })
+  const child = spawn('npm', ['start'], { cwd: join(__dirname, '../..'), env: { ...env, PORT: '0' }, detached: true })
   let output = ''
   const exited = once(child, 'close')
   t.teardown(async () => {
