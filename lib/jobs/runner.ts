@@ -69,15 +69,19 @@ export class Runner {
     const entry: Running = { job, task, reporting: undefined }
     this.running.set(job.id!, entry)
     this.byTask.set(task, entry)
+    return this.outcome(entry, token).finally(() => {
+      clearTimeout(timer)
+      this.running.delete(job.id!)
+    })
+  }
+
+  private async outcome (entry: Running, token: string | undefined): Promise<unknown> {
     try {
-      const result = await task
+      const result = await entry.task
       await entry.reporting
       return result
     } catch {
       return await this.notCompleted(entry, token)
-    } finally {
-      clearTimeout(timer)
-      this.running.delete(job.id!)
     }
   }
 

@@ -105,8 +105,8 @@ export class Store {
       lockDuration,
       stalledInterval,
       maxStalledCount,
-      // PostgreSQL does not announce a job that was handed back: it is found at the next look, in s.
-      drainDelay: this.postgres ? 0.3 : 1,
+      // In s. PostgreSQL does not announce a job that was handed back: it is found at the next look.
+      drainDelay: 0.3,
       runRetryDelay: 1_000,
       autorun: false
     }, backend))
@@ -164,20 +164,18 @@ export class Store {
       }
       check()
     })
-    try {
+    return Promise.race([question(this.queue!), silence]).then((answer) => {
       // Many questions at once may take long in all: what counts is whether any of them is answered.
-      const answer = await Promise.race([question(this.queue!), silence])
       this.answeredAt = performance.now()
       this.lastComplaint = ''
       return answer
-    } catch (cause) {
+    }, (cause) => {
       // The engine numbers its own answers, such as that a job is gone; whatever else goes wrong is the store's.
-      if (typeof (cause as { code?: unknown }).code === 'number') throw cause
-      throw new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause })
-    } finally {
+      throw typeof cause.code === 'number' ? cause : new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause })
+    }).finally(() => {
       done = true
       clearTimeout(timer)
-    }
+    })
   }
 
   /** Tells every process of the fleet. Through the queue's own connection: the engine's producer would open another. */

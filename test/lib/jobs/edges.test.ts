@@ -53,6 +53,28 @@ t.test('a job that ends while it is read is shown with its outcome, or not at al
   }
 })
 
+t.test('a heartbeat is for a live job that is not being cancelled', async (t) => {
+  const cancelled = stored({ data: { name: 'a', data: {}, cancel: {} } })
+  for (const [job, expected] of [[stored(), true], [cancelled, false], [stored({ finishedOn: 1 }), false], [undefined, false]] as const) {
+    const store = asking({ getDeduplicationJobId: async () => 'id', getJob: async () => job })
+    t.equal(await new Fleet(store, new Endings(store), new Map(), 20).heartbeatByName('a'), expected)
+  }
+})
+
+t.test('a job that ends before it is told to stop was not cancelled', async (t) => {
+  const answers = [stored()]
+  const ended = stored({ finishedOn: 1, returnvalue: 7, isFailed: async () => false })
+  const store = asking({ getDeduplicationJobId: async () => 'id', getJob: async () => answers.shift() ?? ended })
+  t.equal(await new Fleet(store, new Endings(store), new Map(), 1_000).cancel('a'), false)
+})
+
+t.test('a job that moves on while the live are listed is listed once', async (t) => {
+  const store = asking({ getJobs: async () => [stored()] })
+  const jobs = []
+  for await (const job of new Fleet(store, new Endings(store), new Map(), 20).list()) jobs.push(job.name)
+  t.same(jobs, ['a'])
+})
+
 t.test('a cancel goes on when another has removed the job, and says what else went wrong', async (t) => {
   for (const [code, expected] of [[-1, 'FST_ERR_JOB_CANCEL_TIMEOUT'], [-7, -7]] as const) {
     const job = stored({ updateData: async () => { throw Object.assign(new Error('the engine says no'), { code }) } })
@@ -115,6 +137,14 @@ t.test('a job that is no longer of this process is stopped here and not noted as
   runner.heartbeat('unknown')
   runner.lose(['unknown', 'id'])
   await outcome
+})
+
+t.test('a job that comes when the process leaves is handed back', async (t) => {
+  const { runner } = await runnerOf(t, async () => t.fail('it ran'))
+  const moved: unknown[] = []
+  runner.leave()
+  await t.rejects(runner.process(stored({ moveToDelayed: async (_at: number, token: string) => { moved.push(token) } }), 'token'), { name: 'DelayedError' })
+  t.same(moved, ['token'])
 })
 
 t.test('of the cancels that come before their jobs a bounded number is kept', async (t) => {
