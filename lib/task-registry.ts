@@ -72,7 +72,7 @@ export class TaskRegistry implements TaskOwner {
 
   /** The app is ready: starts what was added so far. */
   open (): void {
-    const waiting = this.waiting ?? []
+    const waiting = this.waiting!
     this.waiting = undefined
     for (const schedule of waiting) schedule()
   }

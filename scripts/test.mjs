@@ -3,7 +3,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-const CHECKS = ['lint', 'typecheck', 'build', 'test:types', 'test:unit', 'test:package']
+const TAP = ['test:unit', 'test:processes']
+const CHECKS = ['lint', 'typecheck', 'build', 'test:types', ...TAP, 'test:package']
 
 async function run (check) {
   console.log(`\n> ${check}`)
@@ -29,7 +30,7 @@ const failed = []
 
 for (const check of process.argv.length > 2 ? process.argv.slice(2) : CHECKS) {
   const { ok, output } = await run(check)
-  const counts = check === 'test:unit' ? tapCounts(output) : { pass: ok ? 1 : 0, fail: ok ? 0 : 1, skip: 0 }
+  const counts = TAP.includes(check) ? tapCounts(output) : { pass: ok ? 1 : 0, fail: ok ? 0 : 1, skip: 0 }
   if (!ok || counts.fail > 0 || counts.pass === 0) {
     failed.push(check)
     // No assertion failed, yet tap did: the coverage is incomplete, or the run never came to its end.

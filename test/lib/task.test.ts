@@ -3,6 +3,7 @@ import { inspect } from 'node:util'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { errors, type Task } from '../../index'
+import { env } from '../fixtures/child'
 import { deaf, ended, logged, readyApp, started, untilCancelled } from '../fixtures/app'
 
 t.test('a task goes from pending through running to completed, with its times and its result', async (t) => {
@@ -310,7 +311,7 @@ t.test('nothing is made for a task before it is asked for', async (t) => {
 t.test('no way to fail leads to an unhandledRejection or a crash', async (t) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [
     '--import', 'tsx', '--unhandled-rejections=throw', require.resolve('../fixtures/hostile-tasks.ts')
-  ], { encoding: 'utf8', timeout: 30_000 })
+  ], { encoding: 'utf8', timeout: 30_000, env })
   t.equal(stderr, '')
   t.equal(stdout, 'survived 12 tasks\n')
   t.equal(status, 0)
