@@ -176,7 +176,7 @@ export class Task<T = unknown> implements api.Task<T> {
     }
   }
 
-  // Without it, console.log(task) would print the whole app.
+  // Printing a task must not print the whole app.
   [inspect.custom] (): api.TaskSnapshot {
     return this.toJSON()
   }
