@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import Fastify from 'fastify'
 import t from 'tap'
 import fastifyTasks from '../index'
-import { comeAndGo } from '../scripts/soak/every-kind'
+import { comeAndGo } from './long/soak/every-kind'
 
 setFlagsFromString('--expose-gc')
 const gc: () => void = runInNewContext('gc')

@@ -1,6 +1,6 @@
 // npm run fuzz -- 120: two minutes of hostile input to the routes, the feed and the dashboard of a server on the loopback.
 // Ends with 1 if the server crashed, answered with 500 or more, let the text of an error out, or lost a task.
-import { fuzz } from '../test/fixtures/fuzz'
+import { fuzz } from '../fixtures/fuzz'
 
 async function main (): Promise<void> {
   const seconds = Number(process.argv[2] ?? 60)

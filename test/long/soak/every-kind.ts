@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Task } from '../../types/task'
+import type { Task } from '../../../types/task'
 
 const untilAborted = (_app: FastifyInstance, { signal }: Task): Promise<never> => new Promise((_resolve, reject) => {
   signal.addEventListener('abort', () => reject(signal.reason), { once: true })

@@ -1,5 +1,5 @@
 // Runs every check by name, the later ones too when one has failed, and ends with the totals: each assertion of tap counts
-// as one, and so does each other check. Arguments choose the checks: `node scripts/test.mjs lint test:unit`.
+// as one, and so does each other check. Arguments choose the checks: `node test/all.mjs lint test:unit`.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 

@@ -15,7 +15,7 @@ const TYPESCRIPTS = ['5.4', '5.9', '6', '7']
 const RESOLUTIONS = { node10: 'commonjs', node16: 'node16', nodenext: 'nodenext', bundler: 'esnext' }
 
 const here = dirname(fileURLToPath(import.meta.url))
-const root = join(here, '..', '..')
+const root = join(here, '..', '..', '..')
 const work = mkdtempSync(join(tmpdir(), 'fastify-tasks-compat-'))
 const results = []
 
