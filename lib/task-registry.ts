@@ -20,6 +20,7 @@ export class TaskRegistry implements TaskOwner {
   private waiting: Array<() => void> | undefined = []
   private closed = false
   private closeTimer: NodeJS.Timeout | undefined
+  private turn: Promise<void> | undefined
   private lastNumber = 0
 
   constructor (private readonly log: FastifyBaseLogger, options: Required<api.FastifyTasksOptions>) {
@@ -58,8 +59,8 @@ export class TaskRegistry implements TaskOwner {
     return this.tasks.get(name)
   }
 
-  async cancel (name: string, reason?: unknown): Promise<boolean> {
-    return this.get(name)?.stop(reason) ?? false
+  cancel (name: string, reason?: unknown): Promise<boolean> {
+    return this.tasks.get(name)?.stop(reason) ?? this.cancelUnknown(name)
   }
 
   purge (): number {
@@ -126,6 +127,16 @@ export class TaskRegistry implements TaskOwner {
     this.view.publish(event, task)
   }
 
+  nextTurn (): Promise<void> {
+    this.turn ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.turn = undefined
+        resolve()
+      })
+    })
+    return this.turn
+  }
+
   release (task: Task): void {
     if (task.outerSignal !== undefined) unlink(task.outerSignal, task)
     if (!task.named) {
@@ -147,6 +158,11 @@ export class TaskRegistry implements TaskOwner {
   private forget (task: Task): void {
     this.ended.remove(task)
     this.tasks.delete(task.name)
+  }
+
+  private async cancelUnknown (name: string): Promise<boolean> {
+    checkName(name)
+    return false
   }
 
   private nextName (): string {

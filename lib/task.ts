@@ -11,6 +11,8 @@ import { describeThrown, isAbortError, logThrown } from './thrown'
 export interface TaskOwner {
   /** In ms. */
   readonly cancelTimeout: number
+  /** The event loop's next turn, one promise for all who wait for it. */
+  nextTurn (): Promise<void>
   emit (event: keyof api.TaskEvents, task: Task): void
   /** The task has ended: its name is free. */
   release (task: Task): void
@@ -44,7 +46,7 @@ export class Task<T = unknown> implements api.Task<T> {
   private childLogger: FastifyBaseLogger | undefined = undefined
   /** Set by the first who awaits the task. */
   private promise: Promise<T> | undefined = undefined
-  /** The wait of the first `stop`, which later ones join. */
+  /** The wait of the first `stop` that took longer than a turn, which later ones join. */
   private stopping: Promise<boolean> | undefined = undefined
   private endCallbacks: Array<() => void> | undefined = undefined
 
@@ -239,6 +241,11 @@ export class Task<T = unknown> implements api.Task<T> {
   stop (reason?: unknown): Promise<boolean> {
     if (this.endedAt !== undefined) return Promise.resolve(false)
     this.cancel(reason)
+    // Most tasks stop within the turn: a timer for each would cost as much as its cancel.
+    return this.owner.nextTurn().then(() => this.endedAt === undefined ? this.stopped() : true)
+  }
+
+  private stopped (): Promise<boolean> {
     this.stopping ??= new Promise((resolve, reject) => {
       const { cancelTimeout } = this.owner
       const timer = setTimeout(() => {

@@ -1,6 +1,6 @@
 /** What tasks cost, as far as it can be counted: benchmarks/ has what only a clock can tell. */
 import { createHook } from 'node:async_hooks'
-import { getEventListeners } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { deaf, ended, readyApp, started } from './fixtures/app'
@@ -52,6 +52,16 @@ t.test('a task without a lease uses no timer', async (t) => {
   const tasks = Array.from({ length: COUNT }, () => app.addTask(deaf))
   await started(tasks[COUNT - 1])
   t.equal(timers(), before)
+})
+
+t.test('tasks that stop within the turn of their cancel use no timer', async (t) => {
+  const app = await readyApp(t)
+  const tasks = Array.from({ length: COUNT }, () => app.addTask((_, { signal }) => once(signal, 'abort')))
+  await started(tasks[COUNT - 1])
+  const outcomes: boolean[] = []
+  const made = await resources('Timeout', async () => outcomes.push(...await Promise.all(tasks.map(({ name }) => app.cancelTask(name)))))
+  t.same(outcomes, tasks.map(() => true))
+  t.equal(made, 0)
 })
 
 t.test('leases of one ttl share one timer, and leave none behind', async (t) => {
