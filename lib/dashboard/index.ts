@@ -4,7 +4,6 @@ import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { CHECKS, checkAccess, protect, refuseForeignOrigins, type AccessOptions } from '../access'
 import tasksFeed from '../feed'
-import { documented } from '../schemas'
 import tasksRoutes from '../routes'
 
 interface DashboardOptions extends AccessOptions {
@@ -26,6 +25,9 @@ const HEADERS = {
   'x-content-type-options': 'nosniff'
 }
 
+// From what @fastify/swagger tells of the app.
+const HIDDEN = { schema: { hide: true } as object }
+
 const asset = (name: string): string => readFileSync(join(__dirname, 'assets', name), 'utf8')
 
 /** The page at the prefix, with its routes below `api` and its feed at `feed`. */
@@ -36,7 +38,7 @@ const plugin: FastifyPluginAsync<DashboardOptions> = async (app, options) => {
   protect(app, options)
 
   const page = asset('page.html')
-  app.get('/', { schema: documented({ summary: 'The dashboard', hide: true }) }, async (request, reply) => {
+  app.get('/', HIDDEN, async (request, reply) => {
     reply.headers(HEADERS).type('text/html; charset=utf-8')
     // The page's links are relative, for a proxy may have moved it: without a slash at the end they begin a level higher.
     const path = request.url.split('?', 1)[0]
@@ -46,7 +48,7 @@ const plugin: FastifyPluginAsync<DashboardOptions> = async (app, options) => {
 
   for (const [name, type] of Object.entries(ASSETS)) {
     const content = asset(name)
-    app.get(`/${name}`, { schema: documented({ summary: name, hide: true }) }, async (_request, reply) => reply.headers(HEADERS).type(type).send(content))
+    app.get(`/${name}`, HIDDEN, async (_request, reply) => reply.headers(HEADERS).type(type).send(content))
   }
 
   // Who may enter has been asked by the hooks above.

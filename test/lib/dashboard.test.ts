@@ -1,3 +1,7 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
+import swagger from '@fastify/swagger'
+import websocket from '@fastify/websocket'
 import t from 'tap'
 import type { Browser, Page } from 'playwright-core'
 import Fastify from 'fastify'
@@ -6,25 +10,64 @@ import tasksDashboard from '../../lib/dashboard'
 import { openBrowser } from '../fixtures/browser'
 import { addIdle, listen, makeApp, started } from '../fixtures/control'
 
+const HEADERS = {
+  'cache-control': 'no-cache',
+  'content-security-policy': [
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self'", "base-uri 'none'",
+    "form-action 'none'", "frame-ancestors 'none'"
+  ].join('; '),
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff'
+}
+
 t.test('the page and what belongs to it are served, with a strict policy', async (t) => {
   const app = await makeApp(t)
   await app.register(tasksDashboard, { prefix: '/ops/dashboard', onRequest: [] })
   for (const [url, folder] of [['/ops/dashboard/', ''], ['/ops/dashboard', 'dashboard/'], ['/ops/dashboard?x=/', 'dashboard/']]) {
     const page = await app.inject(url)
     t.equal(page.statusCode, 200)
-    t.match(page.headers['content-type'], 'text/html')
-    t.match(page.headers['content-security-policy'], /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'/)
+    t.match(page.headers, { ...HEADERS, 'content-type': 'text/html; charset=utf-8' })
     t.ok(page.body.includes(`src="${folder}dashboard.js"`), url)
     t.notMatch(page.body, /\{\{|https?:|style=|onclick|<script>/)
   }
-  for (const [name, type] of [['dashboard.css', 'text/css'], ['dashboard.js', 'text/javascript'], ['plot.js', 'text/javascript']]) {
+  for (const [name, type] of [['dashboard.css', 'css'], ['dashboard.js', 'javascript'], ['plot.js', 'javascript']]) {
     const reply = await app.inject(`/ops/dashboard/${name}`)
     t.equal(reply.statusCode, 200)
-    t.match(reply.headers['content-type'], type)
-    t.equal(reply.headers['x-content-type-options'], 'nosniff')
+    t.match(reply.headers, { ...HEADERS, 'content-type': `text/${type}; charset=utf-8` })
   }
   t.same((await app.inject('/ops/dashboard/api')).json(), { tasks: [] })
   t.equal((await app.inject('/ops/dashboard/feed')).statusCode, 426)
+})
+
+t.test('the links of the page survive a prefix with a character that HTML knows', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksDashboard, { prefix: '/~r&d-1.0_x', onRequest: [] })
+  t.match((await app.inject('/~r&d-1.0_x')).body, 'src="~r%26d-1.0_x/dashboard.js"')
+})
+
+t.test('swagger describes its routes, and neither the page, its files nor the feed', async (t) => {
+  const app = await makeApp(t)
+  await app.register(swagger)
+  await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
+  await app.ready()
+  t.same(Object.keys(app.swagger().paths!), ['/dashboard/api/', '/dashboard/api/purge', '/dashboard/api/{name}', '/dashboard/api/{name}/heartbeat'])
+})
+
+t.test('it needs Fastify 5 and the tasks', async (t) => {
+  t.match(Reflect.get(tasksDashboard, Symbol.for('plugin-meta')), { name: 'fastify-tasks-dashboard', fastify: '5.x', dependencies: ['fastify-tasks'] })
+})
+
+t.test('messages of errors are exposed by opt-in, on its routes and its feed', async (t) => {
+  const app = await makeApp(t)
+  await app.register(websocket)
+  await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], exposeErrors: true })
+  await app.ready()
+  const socket = await app.injectWS('/dashboard/feed')
+  t.teardown(() => socket.terminate())
+  const told = new Promise<string>((resolve) => socket.on('message', (data) => { if (/"end"/.test(String(data))) resolve(String(data)) }))
+  await Promise.resolve(app.addTask(() => { throw new Error('text') }, { name: 'a' })).catch(() => {})
+  t.same(JSON.parse(await told).task.error, { message: 'text' })
+  t.same((await app.inject('/dashboard/api/a')).json().error, { message: 'text' })
 })
 
 t.test('the hooks guard the page, its files, its routes and its feed', async (t) => {
@@ -44,6 +87,14 @@ t.test('a foreign page cannot act with the password that the browser keeps', asy
   const purge = (origin: string) => app.inject({ method: 'POST', url: '/dashboard/api/purge', headers: { origin } })
   t.equal((await purge('https://evil.example')).statusCode, 403)
   t.equal((await purge('https://ops.example.com')).statusCode, 200)
+  const upgrade = { connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' }
+  const address = await listen(app)
+  for (const [origin, status] of [['https://evil.example', 403], ['https://ops.example.com', 101]] as const) {
+    const handshake = request(`http://${address}/dashboard/feed`, { headers: { ...upgrade, origin } }).end()
+    t.teardown(() => handshake.destroy())
+    const [{ statusCode }] = await Promise.race([once(handshake, 'upgrade'), once(handshake, 'response')])
+    t.equal(statusCode, status)
+  }
 })
 
 t.test('wrong options are refused', async (t) => {

@@ -1,3 +1,4 @@
+import swagger from '@fastify/swagger'
 import fastifyWebsocket from '@fastify/websocket'
 import { once } from 'node:events'
 import { request } from 'node:http'
@@ -13,8 +14,8 @@ async function join (url: string, options: WebSocket.ClientOptions = {}) {
   const socket = new WebSocket(url, options)
   const messages: any[] = []
   const waiting: Array<() => void> = []
-  socket.on('message', (data) => {
-    messages.push(JSON.parse(String(data)))
+  socket.on('message', (data, isBinary) => {
+    messages.push(isBinary ? data : JSON.parse(String(data)))
     waiting.splice(0).forEach((resolve) => resolve())
   })
   await once(socket, 'open')
@@ -221,19 +222,35 @@ t.test('without @fastify/websocket the registration says what to install', async
     return load.call(this, name, ...rest)
   }
   const app = await makeApp(t)
-  await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [] })), { code: 'FST_ERR_TASK_WEBSOCKET_MISSING', message: /npm install @fastify\/websocket/ })
+  await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [] })), {
+    code: 'FST_ERR_TASK_WEBSOCKET_MISSING', message: /npm install @fastify\/websocket/, cause: { code: 'MODULE_NOT_FOUND' }
+  })
 })
 
 t.test('wrong options are refused', async (t) => {
   const wrong: Array<[object, string]> = [
-    [{}, 'FST_ERR_TASK_UNPROTECTED'],
-    [{ onRequest: [], allowedOrigins: '*' }, 'FST_ERR_TASK_INVALID_OPTION'],
-    [{ onRequest: [], allowedOrigins: ['https://ops.example.com/'] }, 'FST_ERR_TASK_INVALID_OPTION'],
-    [{ onRequest: [], maxBuffer: 0 }, 'FST_ERR_TASK_INVALID_OPTION'],
-    [{ onRequest: [], serve: 'tasks' }, 'FST_ERR_TASK_INVALID_OPTION']
+    [{}, "fastify-tasks/feed needs the option 'onRequest'"],
+    [{ onRequest: [], exposeErrors: 1 }, "Option 'exposeErrors' must be"],
+    [{ onRequest: [], allowedOrigins: '*' }, "Option 'allowedOrigins' must be"],
+    [{ onRequest: [], allowedOrigins: ['https://ops.example.com/'] }, "Option 'allowedOrigins' must be"],
+    [{ onRequest: [], maxBuffer: 0 }, "Option 'maxBuffer' must be a positive integer (bytes), got 0"],
+    [{ onRequest: [], maxBuffer: 1.5 }, "Option 'maxBuffer' must be a positive integer (bytes), got 1.5"],
+    [{ onRequest: [], serve: 'tasks' }, "Option 'serve' must be one of onRequest, exposeErrors, allowedOrigins, maxBuffer"]
   ]
-  for (const [options, code] of wrong) {
+  for (const [options, message] of wrong) {
     const app = await makeApp(t)
-    await t.rejects(Promise.resolve(app.register(tasksFeed, options as any)), { code })
+    await t.rejects(Promise.resolve(app.register(tasksFeed, options as any)), { message })
   }
+})
+
+t.test('it needs Fastify 5 and the tasks', async (t) => {
+  t.match(Reflect.get(tasksFeed, Symbol.for('plugin-meta')), { name: 'fastify-tasks-feed', fastify: '5.x', dependencies: ['fastify-tasks'] })
+})
+
+t.test('swagger is not told of it', async (t) => {
+  const app = await makeApp(t)
+  await app.register(swagger)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  await app.ready()
+  t.same(app.swagger().paths, {})
 })

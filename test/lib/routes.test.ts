@@ -185,20 +185,22 @@ t.test('the hooks guard every route, in order', async (t) => {
 
 t.test('wrong options are refused', async (t) => {
   const wrong: Array<[object, string]> = [
-    [{}, 'FST_ERR_TASK_UNPROTECTED'],
-    [{ onRequest: undefined }, 'FST_ERR_TASK_UNPROTECTED'],
-    [{ onRequest: 'no' }, 'FST_ERR_TASK_INVALID_OPTION'],
-    [{ onRequest: null }, 'FST_ERR_TASK_INVALID_OPTION'],
-    [{ onRequest: [1] }, 'FST_ERR_TASK_INVALID_OPTION'],
-    [{ onRequest: [], exposeErrors: 1 }, 'FST_ERR_TASK_INVALID_OPTION'],
-    [{ onRequest: [], serve: 'cake' }, 'FST_ERR_TASK_INVALID_OPTION'],
-    [{ onRequest: [], toString: 1 }, 'FST_ERR_TASK_INVALID_OPTION'],
-    [{ onRequest: [], serve: 'jobs' }, 'FST_ERR_TASK_JOBS_MISSING']
+    [{}, "fastify-tasks/routes needs the option 'onRequest'"],
+    [{ onRequest: undefined }, "fastify-tasks/routes needs the option 'onRequest'"],
+    [{ onRequest: null }, "Option 'onRequest' must be"],
+    [{ onRequest: [], exposeErrors: 1 }, "Option 'exposeErrors' must be"],
+    [{ onRequest: [], serve: 'cake' }, "Option 'serve' must be 'tasks' or 'jobs', got 'cake'"],
+    [{ onRequest: [], toString: 1 }, "Option 'toString' must be one of onRequest, exposeErrors, serve, got 1"],
+    [{ onRequest: [], serve: 'jobs' }, 'Register fastify-tasks/jobs before routes']
   ]
-  for (const [options, code] of wrong) {
+  for (const [options, message] of wrong) {
     const app = await makeApp(t)
-    await t.rejects(Promise.resolve(app.register(tasksRoutes, { prefix: '/tasks', ...options } as any)), { code })
+    await t.rejects(Promise.resolve(app.register(tasksRoutes, { prefix: '/tasks', ...options } as any)), { message })
   }
+})
+
+t.test('it needs Fastify 5 and the tasks', async (t) => {
+  t.match(Reflect.get(tasksRoutes, Symbol.for('plugin-meta')), { name: 'fastify-tasks-routes', fastify: '5.x', dependencies: ['fastify-tasks'] })
 })
 
 t.test('jobs are served from their own source', async (t) => {
