@@ -36,13 +36,23 @@ function describe (medians: Measured): string {
   return Object.entries(medians).map(([name, value]) => `${name} ${show(value)}`).join(' · ')
 }
 
-function row ({ line, value, noise, missed }: Verdict): string {
-  return `| ${line.what} | ${line.against} | ${show(value)}${unitOf(line)} | ${show(noise)} | ${target(line)} | ${missed ? 'missed' : within(line, value) ? 'met' : 'undecided'} |`
+function row (verdict: Verdict): string {
+  const { line, value, noise } = verdict
+  return `| ${line.what} | ${line.against} | ${show(value)}${unitOf(line)} | ${show(noise)} | ${target(line)} | ${judge(verdict)} |`
+}
+
+function judge ({ line, value, missed }: Verdict): string {
+  if (!hasTarget(line)) return ''
+  return missed ? 'missed' : within(line, value) ? 'met' : 'undecided'
 }
 
 function target (line: Line): string {
-  if (line.atMost === undefined && line.atLeast === undefined) return 'none'
+  if (!hasTarget(line)) return ''
   return (line.atMost !== undefined ? `≤ ${line.atMost}` : `≥ ${line.atLeast}`) + unitOf(line)
+}
+
+function hasTarget ({ atMost, atLeast }: Line): boolean {
+  return atMost !== undefined || atLeast !== undefined
 }
 
 function unitOf (line: Line): string {

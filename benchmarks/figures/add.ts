@@ -65,14 +65,22 @@ const shortTask: Figure = {
         await until(() => left === 0)
       })
     },
-    async FiberMap () {
+    async 'FiberMap, from plain code' () {
       const { Effect, FiberMap } = await import('effect')
       const promise = Effect.promise(work)
       return each(() => Effect.runPromise(Effect.scoped(Effect.gen(function * () {
         const fibers = yield * FiberMap.make<string>()
-        // What a caller outside of Effect uses, as a route would.
         const run = yield * FiberMap.runtime(fibers)()
         for (let i = 0; i < COUNT; i++) run(`task:${i}`, promise)
+        yield * FiberMap.awaitEmpty(fibers)
+      }))))
+    },
+    async 'FiberMap, inside one Effect' () {
+      const { Effect, FiberMap } = await import('effect')
+      const promise = Effect.promise(work)
+      return each(() => Effect.runPromise(Effect.scoped(Effect.gen(function * () {
+        const fibers = yield * FiberMap.make<string>()
+        for (let i = 0; i < COUNT; i++) yield * FiberMap.run(fibers, `task:${i}`, promise)
         yield * FiberMap.awaitEmpty(fibers)
       }))))
     },
@@ -84,7 +92,9 @@ const shortTask: Figure = {
   },
   lines: [
     { what: 'add → start → end, named', against: 'by hand', value: ratio('addTask, named', 'by hand'), atMost: 1.25 },
-    { what: 'the same', against: 'Effect FiberMap', value: ratio('addTask, named', 'FiberMap'), atMost: 0.25 },
+    ...['from plain code', 'inside one Effect'].map((way) => (
+      { what: 'the same', against: `Effect FiberMap, ${way}`, value: ratio('addTask, named', `FiberMap, ${way}`), atMost: 0.25 }
+    )),
     ...['p-limit', 'p-queue', 'toad-scheduler', 'piscina'].map((peer) => (
       { what: 'the same', against: peer, value: ratio('addTask, named', peer), atMost: 1 }
     ))
