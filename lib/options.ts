@@ -87,11 +87,10 @@ export function checkProgress (value: unknown): TaskProgress {
 }
 
 function copyJsonObject (value: unknown): Record<string, unknown> | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
   try {
     const copy = JSON.parse(JSON.stringify(value))
     return typeof copy === 'object' && copy !== null && !Array.isArray(copy) ? copy : undefined
-  } catch { // a cycle, a BigInt, a toJSON that throws
+  } catch { // undefined, a function, a cycle, a BigInt, a toJSON that throws
     return undefined
   }
 }

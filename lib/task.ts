@@ -31,7 +31,7 @@ export class Task<T = unknown> implements api.Task<T> {
   progress: api.TaskProgress | undefined = undefined
   /** A task without a name of the user's is forgotten when it ends. */
   readonly named: boolean
-  readonly onClose: 'cancel' | 'wait'
+  readonly onClose: api.TaskOptions['onClose']
   readonly outerSignal: AbortSignal | undefined
   /** The neighbours among the ended. */
   older: Task | undefined = undefined
@@ -58,7 +58,7 @@ export class Task<T = unknown> implements api.Task<T> {
     options: api.TaskOptions
   ) {
     this.named = options.name !== undefined
-    this.onClose = options.onClose ?? 'cancel'
+    this.onClose = options.onClose
     this.lease = options.ttl === undefined ? undefined : new Lease(options.ttl, this)
     this.outerSignal = options.signal
   }

@@ -186,7 +186,34 @@ t.test("a task with onClose 'wait' is cancelled after closeTimeout, and a deaf o
   await app.close()
   t.equal(waits.state, 'cancelled')
   t.equal(still.state, 'cancelling')
-  t.same(lines.map(({ level, task }) => [level, task]), [[40, 'deaf']])
+  t.same(lines.map(({ level, task, msg }) => [level, task, msg]), [[40, 'deaf', 'Task is still running after the app was closed']])
+  t.ok(lines[0].age! >= 39 && lines[0].age! <= Date.now() - still.createdAt)
+})
+
+t.test('closeTimeout is not waited for when no task may take it, if only a deaf one is left', { timeout: 10_000 }, async (t) => {
+  const app = await readyApp(t, { closeTimeout: 60_000, cancelTimeout: 5 })
+  const task = app.addTask(deaf)
+  await started(task)
+  await app.close()
+  t.equal(task.state, 'cancelling')
+})
+
+t.test("what holds up close has the tasks cancelled after closeTimeout, except those with onClose 'wait'", async (t) => {
+  const app = await appWithTasks(t, { closeTimeout: 20 })
+  let finish = (_result: string): void => {}
+  app.addHook('onClose', async () => {
+    await ended(other)
+    t.equal(other.state, 'cancelled')
+    t.equal(waits.state, 'running')
+    t.throws(() => app.addTask(deaf), { code: 'FST_ERR_TASKS_CLOSED' })
+    finish('finished')
+  })
+  await app.ready()
+  const waits = app.addTask(() => new Promise<string>((resolve) => { finish = resolve }), { onClose: 'wait' })
+  const other = app.addTask(untilCancelled)
+  await Promise.all([started(waits), started(other)])
+  await app.close()
+  t.equal(waits.result, 'finished')
 })
 
 t.test('a task is stopped before the plugins that were registered earlier close', async (t) => {

@@ -4,11 +4,18 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import Fastify from 'fastify'
 import websocket from '@fastify/websocket'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import fastifyTasks from '../../index'
 import { Lease } from '../../lib/lease'
 import { deaf, ended, readyApp, started, untilCancelled } from '../fixtures/app'
+import { FakeTime } from '../fixtures/fake-time'
+
+function fakeTime (t: Test): FakeTime {
+  const time = new FakeTime()
+  t.teardown(time.restore)
+  return time
+}
 
 function block (ms: number): void {
   const end = performance.now() + ms
@@ -154,4 +161,45 @@ t.test('a lease that is not renewed lapses after the stall', async (t) => {
   t.equal(task.state, 'running')
   await ended(task)
   t.equal(task.state, 'cancelled')
+})
+
+// A ttl of 800 ms is counted in ticks of 25 ms.
+
+t.test('ticks that are late by less than a tick make a lease neither early nor late', async (t) => {
+  const time = fakeTime(t)
+  let lapsedAt = 0
+  new Lease(800, { lapse () { lapsedAt = time.now } }).start()
+  while (time.now < 2_000) time.stall(10)
+  t.ok(lapsedAt >= 800 && lapsedAt <= 875, `${lapsedAt} ms`)
+})
+
+for (const late of [25, 26, 1_000]) {
+  t.test(`a blockage that makes a tick ${late} ms late counts as that tick alone`, async (t) => {
+    const time = fakeTime(t)
+    const lease = new Lease(800, { lapse () { t.fail('it lapsed') } })
+    lease.start()
+    time.stall(25 + late)
+    await time.pass(24, () => t.equal(lease.remaining, 775))
+    await time.pass(1, () => t.equal(lease.remaining, 750))
+    lease.end()
+  })
+}
+
+t.test('leases of about the same length share a timer, and none is left', async (t) => {
+  const time = fakeTime(t)
+  const leases = [800, 1_000, 60_000].map((ttl) => new Lease(ttl, { lapse () { t.fail('it lapsed') } }))
+  for (const lease of leases) lease.start()
+  t.equal(time.timers.size, 1)
+  for (const lease of leases) lease.end()
+  t.equal(time.timers.size, 0)
+})
+
+t.test('a lease that has not started has all of its ttl left, whatever others have spent', async (t) => {
+  const time = fakeTime(t)
+  const other = new Lease(800, { lapse () { t.fail('it lapsed') } })
+  other.start()
+  time.stall(25)
+  t.equal(other.remaining, 775)
+  t.equal(new Lease(800, other.holder).remaining, 800)
+  other.end()
 })

@@ -20,6 +20,14 @@ t.test('0 is a valid value of each option of the plugin', async (t) => {
   t.same(checkPluginOptions(zero), zero)
 })
 
+t.test('the bounds of each option of the plugin are valid, and named when they are not kept', async (t) => {
+  const largest = { cancelTimeout: 2 ** 31 - 1, closeTimeout: 2 ** 31 - 1, keepEnded: Number.MAX_SAFE_INTEGER }
+  t.same(checkPluginOptions(largest), largest)
+  for (const [option, max] of Object.entries(largest)) {
+    t.throws(() => checkPluginOptions({ [option]: max + 1 }), { message: `Option '${option}' must be an integer from 0 to ${max}, got ${max + 1}` })
+  }
+})
+
 t.test('the options of the caller are not changed', async (t) => {
   const options = Object.freeze({ keepEnded: 3 })
   t.equal(checkPluginOptions(options).keepEnded, 3)
@@ -131,5 +139,7 @@ t.test('a wrong value is shown on one line and cut short', async (t) => {
   t.ok(show('x'.repeat(1000)).length < 202)
   const wide = show(Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`key${i}`, i])))
   t.equal(wide.length, 201)
+  const longest = Symbol('x'.repeat(192))
+  t.equal(show(longest), longest.toString())
   t.ok(wide.endsWith('…'))
 })

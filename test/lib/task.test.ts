@@ -215,6 +215,7 @@ t.test('a snapshot shows the state, the times, the progress and the lease, never
   t.same(JSON.parse(JSON.stringify(task)), {
     name: 'a', state: 'completed', createdAt: task.createdAt, startedAt: task.startedAt, endedAt: task.endedAt, progress: 50
   })
+  t.equal(inspect(task), inspect(task.toJSON()))
   t.notMatch(inspect(task), /secret/)
 })
 
