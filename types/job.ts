@@ -113,7 +113,7 @@ export interface FastifyJobsOptions {
   concurrency?: number
   /** How long a process that has died or hangs keeps its jobs, in ms. The same in the whole fleet. Default 30,000. */
   lockDuration?: number
-  /** How often to look for such jobs, in ms. The same in the whole fleet. Default a third of `lockDuration`. */
+  /** How often to look for such jobs, in ms. The same in the whole fleet. Default a fifth of `lockDuration`. */
   stalledInterval?: number
   /** How often a job may lose its process before it fails. Default 10. */
   maxStalledCount?: number

@@ -1,23 +1,24 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JobOptions } from '../../types/job'
-import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../errors'
+import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../errors'
 import type { Endings } from './endings'
-import { Job, type JobOwner } from './job'
+import { Job } from './job'
 import { checkJobOptions, checkText, copyData } from './options'
 import type { Kind } from './runner'
-import type { Store } from './store'
+import type { Queue, Store } from './store'
 import { packReason, type Reason, type Stored } from './wire'
 
+const WAITING = ['delayed', 'prioritized', 'waiting'] as const
 /** Where a live job can be; in this order, one that goes on to the next while they are read is not missed. */
-export const LIVE = ['delayed', 'prioritized', 'waiting', 'active'] as const
+export const LIVE = [...WAITING, 'active'] as const
 export const ENDED = ['completed', 'failed'] as const
 const PAGE = 100
 /** A request to stop is repeated: its event can be lost, or come before its job. In ms. */
 const CANCEL_INTERVAL = 250
 
 /** The verbs, as seen from one process of the fleet. */
-export class Fleet implements JobOwner {
+export class Fleet {
   constructor (
     private readonly store: Store,
     private readonly endings: Endings,
@@ -29,9 +30,9 @@ export class Fleet implements JobOwner {
     const { name = `job-${randomUUID()}`, ttl, ...engineOptions } = checkJobOptions(options)
     const defined = this.kinds.get(kind)
     if (defined === undefined) throw new FST_ERR_JOB_UNKNOWN_KIND(String(kind))
-    const copy = copyData(kind, data)
     const { schema, timeout, ...defaults } = defined.options
-    await check(kind, defined, copy)
+    const copy = copyData(kind, data)
+    defined.validate?.(copy)
     const id = randomUUID()
     const stored: Stored = await this.store.ask((queue) => queue.add(kind, { name, data: copy, ttl }, {
       ...defaults, ...engineOptions, jobId: id, deduplication: { id: name }
@@ -41,37 +42,34 @@ export class Fleet implements JobOwner {
   }
 
   async get (name: string): Promise<Job | undefined> {
-    checkText('name', name)
-    const live = await this.find(name)
-    if (live !== undefined) return this.read(live)
+    const live = await this.find(name, (queue, id) => this.read(queue, id))
+    if (live !== undefined) return live
     for await (const job of this.list(ENDED)) if (job.name === name) return job
     return undefined
   }
 
   async heartbeatByName (name: string): Promise<boolean> {
-    checkText('name', name)
-    const job = await this.find(name)
-    return job !== undefined && this.beat(job)
+    return this.beat(await this.find(name, (queue, id) => queue.getJob(id)))
   }
 
   async cancel (name: string, reason?: unknown): Promise<boolean> {
-    checkText('name', name)
-    const job = await this.find(name)
+    const job = await this.find(name, (queue, id) => queue.getJob(id))
     if (job === undefined) return false
-    const id = job.id!
     const packed = packReason(reason)
-    const wait = this.endings.wait(id, name)
+    const { ended, abandon } = this.endings.wait(job.id!, name)
+    // It is looked at only now and then.
+    ended.catch(() => {})
     const until = performance.now() + this.cancelTimeout
     try {
       for (;;) {
-        if (await this.requestStop(id, packed)) return true
+        if (await this.requestStop(job.id!, packed)) return true
         const left = until - performance.now()
-        const ending = await Promise.race([wait.ended, sleep(Math.max(0, Math.min(CANCEL_INTERVAL, left)), undefined)])
-        if (ending !== undefined) return ending.state === 'cancelled'
+        const ending = await Promise.race([ended, sleep(Math.max(0, Math.min(CANCEL_INTERVAL, left)))])
+        if (typeof ending === 'object') return ending.state === 'cancelled'
         if (left <= CANCEL_INTERVAL) throw new FST_ERR_JOB_CANCEL_TIMEOUT(name, this.cancelTimeout)
       }
     } finally {
-      wait.abandon()
+      abandon()
     }
   }
 
@@ -92,11 +90,9 @@ export class Fleet implements JobOwner {
         throw error
       }
       // Only what waits: of a job that ended meanwhile the engine would remove the record.
-      const state = await job.getState()
-      const waits = (LIVE as readonly string[]).includes(state) && state !== 'active'
-      const removed = waits && await queue.remove(id) === 1
+      const removed = isOneOf(WAITING, await job.getState()) && await queue.remove(id) === 1
       // A worker may have claimed even what was removed.
-      await this.store.publish('cancel', id, { reason: JSON.stringify(cancel), ...removed && { removed: '1' } })
+      await this.store.publish('cancel', id, { reason: JSON.stringify(cancel), ...removed && { removed: job.data.name } })
       return removed
     })
   }
@@ -130,42 +126,35 @@ export class Fleet implements JobOwner {
   }
 
   async heartbeat (id: string): Promise<boolean> {
-    const job: Stored | undefined = await this.store.ask((queue) => queue.getJob(id))
-    return job !== undefined && this.beat(job)
+    return this.beat(await this.store.ask((queue) => queue.getJob(id)))
   }
 
   // --- inside ---
 
-  private async find (name: string): Promise<Stored | undefined> {
+  /** What there is to read of the live job of this name. */
+  private async find<T> (name: string, read: (queue: Queue, id: string) => Promise<T | undefined>): Promise<T | undefined> {
+    checkText('name', name)
     return this.store.ask(async (queue) => {
       const id = await queue.getDeduplicationJobId(name)
-      return id === null ? undefined : queue.getJob(id)
+      return id === null ? undefined : read(queue, id)
     })
   }
 
-  private async read (stored: Stored): Promise<Job | undefined> {
-    return this.store.ask(async (queue) => {
-      const state = await stored.getState()
-      // It may have ended between the two questions, and its outcome is not in what was read before.
-      const stale = (state === 'completed' || state === 'failed') && stored.finishedOn === undefined
-      const current: Stored | undefined = stale ? await queue.getJob(stored.id!) : stored
-      return current && new Job(current, state, this)
-    })
+  private async read (queue: Queue, id: string): Promise<Job | undefined> {
+    const ask = (): Promise<[Stored | undefined, string]> => Promise.all([queue.getJob(id), queue.getJobState(id)])
+    let [stored, state] = await ask()
+    // It ended between the two answers: its outcome may be in neither.
+    if (stored !== undefined && (stored.finishedOn !== undefined) !== isOneOf(ENDED, state)) [stored, state] = await ask()
+    return stored && new Job(stored, state, this)
   }
 
-  private async beat (job: Stored): Promise<boolean> {
-    if (job.finishedOn !== undefined || job.data.cancel !== undefined) return false
+  private async beat (job: Stored | undefined): Promise<boolean> {
+    if (job === undefined || job.finishedOn !== undefined || job.data.cancel !== undefined) return false
     await this.store.ask(() => this.store.publish('heartbeat', job.id!))
     return true
   }
 }
 
-/** @throws FST_ERR_JOB_INVALID_DATA. What the validator fills in or converts is kept, as for a request's body. */
-async function check (kind: string, { validate }: Kind, data: unknown): Promise<void> {
-  if (validate === undefined) return
-  const verdict: any = validate(data)
-  if (verdict === true || verdict === undefined || (typeof verdict === 'object' && verdict !== null && !verdict.error)) return
-  const problems = (validate as { errors?: Array<{ instancePath?: string, message?: string }> }).errors ?? []
-  const problem = verdict?.error?.message ?? problems.map(({ instancePath = '', message }) => `${instancePath} ${message}`.trim()).join(', ')
-  throw new FST_ERR_JOB_INVALID_DATA(kind, `fails its schema: ${problem}`)
+function isOneOf (states: readonly string[], state: string): boolean {
+  return states.includes(state)
 }

@@ -90,7 +90,10 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   }
 
   app.addHook('onReady', async () => {
-    for (const kind of kinds.values()) kind.validate = await validatorFor(kind.app, kind.options.schema)
+    for (const [name, kind] of kinds) {
+      const { schema } = kind.options
+      if (schema !== undefined) kind.validate = await validatorFor(kind.app, name, schema)
+    }
     await store.open()
     phase = 'open'
     whenReady(app, () => {

@@ -1,9 +1,9 @@
 import type { JobSnapshot, Job as PublicJob } from '../../types/job'
 import type { TaskProgress, TaskState } from '../../types/task'
-import { failureOf, type Stored } from './wire'
+import { failureOf, startsOf, type Stored } from './wire'
 
 /** What a job asks of those who made it. */
-export interface JobOwner {
+interface Owner {
   wait (id: string, name: string): Promise<unknown>
   heartbeat (id: string): Promise<boolean>
 }
@@ -22,16 +22,17 @@ export class Job implements PublicJob<any> {
   readonly endedAt: number | undefined
   readonly #id: string
   readonly #ttl: number | undefined
-  readonly #owner: JobOwner
+  readonly #owner: Owner
 
-  constructor (stored: Stored, engineState: string, owner: JobOwner) {
+  constructor (stored: Stored, engineState: string, owner: Owner) {
+    const { name, ttl, cancel } = stored.data
     this.#id = stored.id!
+    this.#ttl = ttl
     this.#owner = owner
-    this.#ttl = stored.data.ttl
-    this.name = stored.data.name
+    this.name = name
     this.kind = stored.name
     this.progress = stored.progress as TaskProgress
-    this.attempts = stored.attemptsStarted - (stored.data.strayed ?? 0)
+    this.attempts = startsOf(stored)
     this.createdAt = stored.timestamp
     this.startedAt = stored.processedOn
     this.endedAt = stored.finishedOn
@@ -41,7 +42,7 @@ export class Job implements PublicJob<any> {
     } else if (engineState === 'failed') {
       ({ state: this.state, error: this.error } = failureOf(stored))
     } else if (engineState === 'active') {
-      this.state = stored.data.cancel === undefined ? 'running' : 'cancelling'
+      this.state = cancel === undefined ? 'running' : 'cancelling'
     } else {
       this.state = 'pending'
     }
@@ -58,17 +59,11 @@ export class Job implements PublicJob<any> {
   }
 
   toJSON (): JobSnapshot {
-    const { name, kind, state, createdAt, startedAt, endedAt, progress, attempts, error } = this
+    // The result is the caller's own.
+    const { result, error, ...rest } = this
     return {
-      name,
-      kind,
-      state,
-      createdAt,
-      startedAt,
-      endedAt,
-      progress,
-      attempts,
-      lease: this.#ttl === undefined || endedAt !== undefined ? undefined : { ttl: this.#ttl },
+      ...rest,
+      lease: this.#ttl === undefined || this.endedAt !== undefined ? undefined : { ttl: this.#ttl },
       error: error && { code: error.code, message: error.message }
     }
   }

@@ -83,8 +83,8 @@ export function checkPluginOptions (registered: FastifyJobsOptions & { logLevel?
     worker: true,
     concurrency: 10,
     lockDuration,
-    // Every third of the lock: a crash is noticed at most 1.33 times the lock after it.
-    stalledInterval: Math.ceil(lockDuration / 3),
+    // Every fifth of the lock: a crash is noticed at most 1.2 times the lock after it.
+    stalledInterval: Math.ceil(lockDuration / 5),
     maxStalledCount: 10,
     removeOnComplete: KEPT,
     removeOnFail: KEPT,

@@ -2,14 +2,15 @@ import type { FastifyInstance } from 'fastify'
 import type { JobDefinition, JobHandler } from '../../types/job'
 import type { Task } from '../../types/task'
 import { FST_ERR_JOB_TIMEOUT, FST_ERR_TASKS_CLOSED } from '../errors'
-import { cancellation, failure, unpackReason, type Reason, type Stored } from './wire'
+import { cancellation, failure, startsOf, unpackReason, type Reason, type Stored } from './wire'
 
 /** A kind of job, as `defineJob` took it. */
 export interface Kind {
   app: FastifyInstance
   handler: JobHandler
   options: JobDefinition
-  validate?: (data: unknown) => unknown
+  /** Throws what is wrong with the data. */
+  validate?: (data: unknown) => void
 }
 
 /** Why a running job is stopped here without being cancelled. */
@@ -27,7 +28,7 @@ const MAX_EARLY = 1_000
 interface Running {
   job: Stored
   task: Task
-  /** The last write of the progress; the next waits for it. */
+  /** Settles when the engine has been told of the progress so far. */
   reporting: Promise<void> | undefined
 }
 
@@ -41,7 +42,7 @@ export class Runner {
   constructor (private readonly app: FastifyInstance, private readonly kinds: ReadonlyMap<string, Kind>) {
     app.tasks.on('progress', (task) => {
       const entry = this.byTask.get(task)
-      if (entry !== undefined) this.report(entry)
+      if (entry !== undefined) entry.reporting ??= this.report(entry)
     })
   }
 
@@ -49,51 +50,41 @@ export class Runner {
   readonly process = async (job: Stored, token?: string): Promise<unknown> => {
     const kind = this.kinds.get(job.name)
     if (kind === undefined) return this.passOn(job, token)
-    if (this.leaving) return this.handBack(job, token, HAND_BACK_DELAY)
+    if (this.leaving) return this.handBack(job, token)
     const { name, data, ttl, cancel = this.early.get(job.id!) } = job.data
     if (cancel !== undefined) throw cancellation(name, unpackReason(cancel))
 
-    const { timeout } = kind.options
-    const deadline = timeout === undefined ? undefined : new AbortController()
     let task: Task
     try {
       task = kind.app.addTask((app, task) => kind.handler.call(app, app, task, data, {
-        name, kind: job.name, attempts: job.attemptsStarted - (job.data.strayed ?? 0)
-      }), { name, ttl, signal: deadline?.signal })
+        name, kind: job.name, attempts: startsOf(job)
+      }), { name, ttl })
     } catch (err) {
       // A task of this process has the name, if only a copy of this job that was too slow; or the tasks are closed.
       this.app.log.warn({ err, job: name }, 'Job cannot run here and is handed back')
-      return this.handBack(job, token, HAND_BACK_DELAY)
+      return this.handBack(job, token)
     }
-    const timer = deadline && setTimeout(() => deadline.abort(new FST_ERR_JOB_TIMEOUT(name, timeout!)), timeout)
+    const { timeout } = kind.options
+    const timer = timeout === undefined ? undefined : setTimeout(() => task.cancel(new FST_ERR_JOB_TIMEOUT(name, timeout)), timeout)
     const entry: Running = { job, task, reporting: undefined }
     this.running.set(job.id!, entry)
     this.byTask.set(task, entry)
-    return this.outcome(entry, token).finally(() => {
-      clearTimeout(timer)
-      this.running.delete(job.id!)
-    })
+    const [outcome] = await Promise.allSettled([task])
+    clearTimeout(timer)
+    this.running.delete(job.id!)
+    // Not later: by then another process may have it.
+    await entry.reporting
+    return outcome.status === 'fulfilled' ? outcome.value : this.notCompleted(entry, token)
   }
 
-  private async outcome (entry: Running, token: string | undefined): Promise<unknown> {
-    try {
-      const result = await entry.task
-      await entry.reporting
-      return result
-    } catch {
-      return await this.notCompleted(entry, token)
-    }
-  }
-
-  private async notCompleted ({ job, task, reporting }: Running, token: string | undefined): Promise<unknown> {
-    await reporting
+  private async notCompleted ({ job, task }: Running, token: string | undefined): Promise<never> {
     const { reason } = task.signal
     if (task.state === 'failed' || reason instanceof FST_ERR_JOB_TIMEOUT) {
       const err = failure(task.state === 'failed' ? task.error : reason)
       task.log.error({ err, attempt: job.attemptsStarted }, 'Job failed')
       throw err
     }
-    if (reason instanceof FST_ERR_TASKS_CLOSED) return this.handBack(job, token, HAND_BACK_DELAY)
+    if (reason instanceof FST_ERR_TASKS_CLOSED) return this.handBack(job, token)
     if (reason === LOST) throw LOST
     throw cancellation(job.data.name, reason)
   }
@@ -108,23 +99,23 @@ export class Runner {
     return this.handBack(job, token, Math.min(STRAY_DELAY * strayed, MAX_STRAY_DELAY))
   }
 
-  private async handBack (job: Stored, token: string | undefined, delay: number): Promise<never> {
+  private async handBack (job: Stored, token: string | undefined, delay = HAND_BACK_DELAY): Promise<never> {
     await job.moveToDelayed(Date.now() + delay, token)
     throw Object.assign(new Error('handed back'), { name: 'DelayedError' })
   }
 
-  /** Tells the engine how far the task is; while it is being told, only the latest is kept. */
-  private report (entry: Running): void {
-    if (entry.reporting !== undefined) return
-    const told = entry.task.progress
-    entry.reporting = entry.job.updateProgress(told!).then(() => {
+  /** Tells the engine how far the task is. What is reported meanwhile is told afterwards, the latest alone. */
+  private async report (entry: Running): Promise<void> {
+    const { job, task } = entry
+    let told
+    try {
+      do await job.updateProgress((told = task.progress)!)
+      while (told !== task.progress)
+    } catch (err) {
+      task.log.warn({ err }, 'Progress could not be reported')
+    } finally {
       entry.reporting = undefined
-      if (entry.task.progress !== told) this.report(entry)
-      return entry.reporting
-    }, (err) => {
-      entry.reporting = undefined
-      entry.task.log.warn({ err }, 'Progress could not be reported')
-    })
+    }
   }
 
   // --- what the fleet says ---

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
@@ -23,7 +22,9 @@ const FATAL = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'Un
 // A connection that asks fails at once when the store is away; one that works or listens waits for its return.
 const ASKING = { enableOfflineQueue: false, maxRetriesPerRequest: 1 }
 const WAITING = { maxRetriesPerRequest: null }
-const retryStrategy = (times: number): number => Math.min(times * 100, 1_000)
+
+/** The connections of the engine to Redis; to PostgreSQL it has none of these. */
+interface Clients { client?: Promise<{ status: string }>, blockingClient?: Promise<{ status: string }> }
 
 /** The engine's queue, its events and, in a process that works, its worker: reached, asked and closed. */
 export class Store {
@@ -90,12 +91,21 @@ export class Store {
     const { queue: name, prefix, telemetry, limiter, removeOnComplete, removeOnFail, concurrency, lockDuration, stalledInterval, maxStalledCount } = this.settings
     const backend = (this.postgres ? this.engine.createPostgresBackend : undefined) as undefined
     const common = given({ prefix, telemetry })
+    // PostgreSQL does not announce a job that was handed back, and an event between two looks can go unheard: it is looked at
+    // more often. In ms for events, in s for jobs, as the engine has it.
+    const looks = this.postgres ? { blockingTimeout: 500, drainDelay: 0.3 } : {}
 
     this.queue = await this.add(new this.engine.Queue(name, {
       ...common, connection: this.connection(ASKING), defaultJobOptions: { removeOnComplete, removeOnFail }
     }, backend))
-    const queueEvents = await this.add(new this.engine.QueueEvents(name, { ...common, connection: this.connection(WAITING) }, backend))
-    await this.listen(queueEvents)
+    // It listens from an event of its own on: those that come before it listens would be lost.
+    const lastEventId = await this.publish('hello', '')
+    const queueEvents = new this.engine.QueueEvents(name, {
+      ...common, connection: this.connection(WAITING), lastEventId, ...looks
+    }, backend)
+    const on = queueEvents.on.bind(queueEvents) as (event: string, listener: (args: object) => void) => void
+    for (const event of ['completed', 'failed', 'cancel', 'heartbeat']) on(event, (args) => this.events.emit(event, args))
+    await this.add(queueEvents)
     if (this.processor === undefined) return
     this.worker = await this.add(new this.engine.Worker(name, this.processor, {
       ...common,
@@ -105,8 +115,7 @@ export class Store {
       lockDuration,
       stalledInterval,
       maxStalledCount,
-      // In s. PostgreSQL does not announce a job that was handed back: it is found at the next look.
-      drainDelay: 0.3,
+      ...looks,
       runRetryDelay: 1_000,
       autorun: false
     }, backend))
@@ -120,19 +129,6 @@ export class Store {
     return part
   }
 
-  /** The first events after the connection can be lost: it listens once it has seen its own. */
-  private async listen (queueEvents: bullmq.QueueEvents): Promise<void> {
-    const id = randomUUID()
-    const heard = new AbortController()
-    const on = queueEvents.on.bind(queueEvents) as (event: string, listener: (args: { jobId: string }) => void) => void
-    on('hello', ({ jobId }) => { if (jobId === id) heard.abort() })
-    for (const event of ['completed', 'failed', 'cancel', 'heartbeat']) on(event, (args) => this.events.emit(event, args))
-    while (!heard.signal.aborted && !this.closing) {
-      await this.publish('hello', id)
-      await sleep(20, undefined, { signal: heard.signal }).catch(() => {})
-    }
-  }
-
   private connection (options: typeof ASKING | typeof WAITING): bullmq.ConnectionOptions {
     const { connection } = this.settings
     if (this.engine.isPgPool(connection) || isClient(connection)) return connection as bullmq.ConnectionOptions
@@ -143,7 +139,9 @@ export class Store {
       return { ...!('skipMigrations' in config) && { migrate: true }, max: 4, connectionTimeoutMillis: PATIENCE, ...config } as bullmq.ConnectionOptions
     }
     const config = typeof connection === 'string' ? { url: connection } : connection
-    return { retryStrategy, ...config, ...options } as bullmq.ConnectionOptions
+    const { retryStrategy = (times) => Math.min(times * 100, 1_000) } = config as { retryStrategy?: (times: number) => number | null }
+    // Once it closes, a connection that is lost stays lost.
+    return { ...config, ...options, retryStrategy: (times) => this.closing ? null : retryStrategy(times) } as bullmq.ConnectionOptions
   }
 
   // --- to be asked ---
@@ -157,6 +155,7 @@ export class Store {
     const silence = new Promise<never>((_resolve, reject) => {
       const check = (): void => {
         if (done) return
+        // Many questions at once may take long in all: what counts is whether any of them is answered.
         const silent = performance.now() - Math.max(since, this.answeredAt)
         if (silent >= PATIENCE) reject(new Error(`No answer for ${PATIENCE} ms`))
         // After a stall of the event loop a timer comes before the answers that wait in the socket; an immediate does not.
@@ -164,23 +163,21 @@ export class Store {
       }
       check()
     })
-    return Promise.race([question(this.queue!), silence]).then((answer) => {
-      // Many questions at once may take long in all: what counts is whether any of them is answered.
-      this.answeredAt = performance.now()
-      this.lastComplaint = ''
-      return answer
-    }, (cause) => {
+    const answer = await Promise.race([question(this.queue!), silence]).catch((cause) => {
       // The engine numbers its own answers, such as that a job is gone; whatever else goes wrong is the store's.
       throw typeof cause.code === 'number' ? cause : new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause })
     }).finally(() => {
       done = true
       clearTimeout(timer)
     })
+    this.answeredAt = performance.now()
+    this.lastComplaint = ''
+    return answer
   }
 
   /** Tells every process of the fleet. Through the queue's own connection: the engine's producer would open another. */
-  async publish (event: 'cancel' | 'heartbeat' | 'hello', jobId: string, more: Record<string, string> = {}): Promise<void> {
-    await this.queue!.getBackend().publishEvent({ event, jobId, ...more }, 10_000)
+  async publish (event: 'cancel' | 'heartbeat' | 'hello', jobId: string, more: Record<string, string> = {}): Promise<string> {
+    return this.queue!.getBackend().publishEvent({ event, jobId, ...more }, 10_000)
   }
 
   // --- to be left ---
@@ -189,7 +186,19 @@ export class Store {
   async stopWorking (): Promise<void> {
     this.working = false
     this.closing = true
+    await this.giveUp()
     await this.worker?.close()
+  }
+
+  /** Closing a connection that is lost, the engine would wait for its return, and the connection try for ever. */
+  private async giveUp (): Promise<void> {
+    if (!this.reached) return
+    for (const part of this.parts) {
+      const { client, blockingClient } = part.getBackend() as Clients
+      for (const one of await Promise.all([client, blockingClient])) {
+        while (one?.status === 'reconnecting') await sleep(20)
+      }
+    }
   }
 
   /** Leaves the store, within `timeout` ms whatever its state. */

@@ -1,11 +1,19 @@
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
-import type { Kind } from './runner'
+import { FST_ERR_JOB_INVALID_DATA } from '../errors'
 
-/** The function that checks a kind's data, compiled as the schema of a request's body would be. */
-export async function validatorFor (app: FastifyInstance, schema: object | undefined): Promise<Kind['validate']> {
-  if (schema === undefined) return undefined
+/**
+ * The function that checks a kind's data, compiled as the schema of a request's body would be. What it fills in or converts is
+ * kept, as for a body. It throws FST_ERR_JOB_INVALID_DATA.
+ */
+export async function validatorFor (app: FastifyInstance, kind: string, schema: object): Promise<(data: unknown) => void> {
   const compile = app.validatorCompiler ?? await defaultCompiler(app)
-  return compile({ schema, method: 'POST', url: '', httpPart: 'body' })
+  const validate = compile({ schema, method: 'POST', url: '', httpPart: 'body' })
+  return (data) => {
+    const verdict: any = validate(data)
+    if (verdict === true || verdict === undefined || (typeof verdict === 'object' && verdict !== null && !verdict.error)) return
+    const problems = (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`.trim())
+    throw new FST_ERR_JOB_INVALID_DATA(kind, `fails its schema: ${verdict?.error?.message ?? problems.join(', ')}`)
+  }
 }
 
 /** Fastify makes an app's compiler for its first route with a schema. An app without one borrows that of an app with one. */

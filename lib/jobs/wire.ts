@@ -1,5 +1,6 @@
 import type { Job as EngineJob } from 'bullmq'
 import { FST_ERR_JOB_CANCELLED, FST_ERR_JOB_FAILED } from '../errors'
+import { describeThrown } from '../thrown'
 
 /** The reason of a cancel, as JSON. */
 export interface Reason {
@@ -20,8 +21,13 @@ export interface Payload {
 
 export type Stored = EngineJob<Payload, unknown, string>
 
+/** How often it was started where its kind is known. */
+export function startsOf ({ attemptsStarted, data }: Stored): number {
+  return attemptsStarted - (data.strayed ?? 0)
+}
+
 export function packReason (reason: unknown): Reason {
-  if (reason instanceof Error) return { error: describe(reason) }
+  if (reason instanceof Error) return { error: { name: nameOf(reason), ...describeThrown(reason) } }
   try {
     return JSON.parse(JSON.stringify({ value: reason }))
   } catch { // a cycle, a BigInt
@@ -31,51 +37,50 @@ export function packReason (reason: unknown): Reason {
 
 export function unpackReason ({ value, error }: Reason): unknown {
   if (error === undefined) return value
-  const { name, message, code } = error
-  return Object.assign(new Error(message), { name }, code !== undefined && { code })
+  const { message, ...rest } = error
+  return Object.assign(new Error(message), rest)
 }
 
 /** Whatever was thrown, asking it must not throw again. */
-function describe (thrown: unknown): { name: string, message: string, code?: string } {
+function nameOf (thrown: unknown): string {
   try {
-    const { name, message, code } = thrown as Record<string, unknown>
-    return {
-      name: typeof name === 'string' ? name : 'Error',
-      message: typeof message === 'string' ? message : String(thrown),
-      ...typeof code === 'string' && { code }
-    }
+    return String((thrown as Error).name ?? 'Error')
   } catch {
-    return { name: 'Error', message: typeof thrown === 'object' && thrown !== null ? 'An error that cannot be described' : String(thrown) }
+    return 'Error'
+  }
+}
+
+function framesOf (thrown: unknown): string {
+  try {
+    return /\n {4}at [^]*/.exec((thrown as Error).stack!)?.[0] ?? ''
+  } catch {
+    return ''
   }
 }
 
 const CANCELLED = 'JobCancelled'
+const UNRECOVERABLE = 'UnrecoverableError'
 
 // The engine keeps an error's message and stack, nothing else: its code travels in the stack's first line, where Node has it.
 const CODE = /^([^\s:]+) \[([^\]]+)\]: /
 
 /** The error that makes the engine note the failure of an attempt, and try again if attempts are left. */
 export function failure (thrown: unknown): Error {
-  const { name, message, code } = describe(thrown)
-  return engineError(message, code === undefined ? undefined : `${name} [${code}]`, thrown)
+  const name = nameOf(thrown)
+  const { code, message } = describeThrown(thrown)
+  const error = new Error(message)
+  // By this name the engine knows that it is not to try again.
+  if (name === UNRECOVERABLE) error.name = name
+  error.stack = `${code === undefined ? name : `${name} [${code}]`}: ${message}${framesOf(thrown)}`
+  return error
 }
 
 /** The error that makes the engine note a cancel, and not try again. */
 export function cancellation (name: string, reason: unknown): Error {
-  const code = reason instanceof Error ? describe(reason).code : undefined
-  const error = engineError(`Job '${name}' was cancelled`, `${CANCELLED} [${code ?? 'FST_ERR_JOB_CANCELLED'}]`, reason)
-  // By this name the engine knows it.
-  error.name = 'UnrecoverableError'
-  return error
-}
-
-function engineError (message: string, head: string | undefined, cause: unknown): Error {
-  const error = new Error(message)
-  const name = describe(cause).name
-  if (name === 'UnrecoverableError') error.name = name
-  const stack = cause instanceof Error && typeof cause.stack === 'string' ? cause.stack : ''
-  const frames = stack.slice(Math.max(0, stack.indexOf('\n    at ')))
-  error.stack = `${head ?? name}: ${message}${frames.startsWith('\n') ? frames : ''}`
+  const { code = 'FST_ERR_JOB_CANCELLED' } = reason instanceof Error ? describeThrown(reason) : {}
+  const error = new Error(`Job '${name}' was cancelled`)
+  error.name = UNRECOVERABLE
+  error.stack = `${CANCELLED} [${code}]: ${error.message}${framesOf(reason)}`
   return error
 }
 

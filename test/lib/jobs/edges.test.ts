@@ -10,6 +10,7 @@ import { Runner, type Kind } from '../../../lib/jobs/runner'
 import { jobsSource } from '../../../lib/jobs/source'
 import { Store } from '../../../lib/jobs/store'
 import { failureOf, type Stored } from '../../../lib/jobs/wire'
+import { freePort } from '../../fixtures/redis'
 
 t.setTimeout(120_000)
 
@@ -28,13 +29,12 @@ t.test('a failure of which the engine has noted nothing is a failure', async (t)
   t.match(failureOf(stored({ stacktrace: [], failedReason: 'stalled' })), { state: 'failed', error: { message: 'stalled' } })
 })
 
-t.test('who waits is told once', async (t) => {
-  const store = asking({ getJob: async () => stored({ finishedOn: 1, returnvalue: 'late', isFailed: async () => false }) })
-  const endings = new Endings(store)
-  const wait = endings.wait('id', 'a')
+t.test('who waits is told by the first event', async (t) => {
+  const store = asking({ getJob: async () => stored() })
+  const { ended } = new Endings(store).wait('id', 'a')
   store.events.emit('completed', { jobId: 'id', returnvalue: 'early' })
-  wait.settle({ state: 'completed', result: 'again' })
-  t.same(await wait.ended, { state: 'completed', result: 'early' })
+  store.events.emit('completed', { jobId: 'id', returnvalue: 'late' })
+  t.same(await ended, { state: 'completed', result: 'early' })
 })
 
 t.test('who waits reads how the job ended when no event tells', async (t) => {
@@ -45,10 +45,9 @@ t.test('who waits reads how the job ended when no event tells', async (t) => {
 })
 
 t.test('a job that ends while it is read is shown with its outcome, or not at all when it has gone', async (t) => {
-  const live = stored({ getState: async () => 'completed' })
   for (const [now, expected] of [[stored({ finishedOn: 1, returnvalue: 7 }), { state: 'completed', result: 7 }], [undefined, undefined]] as const) {
-    const answers = [live, now]
-    const store = asking({ getDeduplicationJobId: async () => 'id', getJob: async () => answers.shift() })
+    const answers = [stored(), now]
+    const store = asking({ getDeduplicationJobId: async () => 'id', getJob: async () => answers.shift(), getJobState: async () => 'completed', getJobs: async () => [] })
     t.match(await new Fleet(store, new Endings(store), new Map(), 20).get('a'), expected)
   }
 })
@@ -169,5 +168,29 @@ t.test('a store that has gone silent is unavailable; one that answers in the end
   ])
   t.equal(answer, 'in time')
   await store.stopWorking()
+  await store.close(1_000)
+})
+
+t.test('a connection that is lost when the app closes is given up, and only then closed', async (t) => {
+  const { log } = Fastify({ logger: false })
+  const store = new Store(checkPluginOptions({ connection: { port: await freePort() } }), log, async () => {})
+  const lost = { status: 'reconnecting' }
+  Object.assign(store, {
+    reached: true, parts: [{ getBackend: () => ({ client: Promise.resolve(lost) }) }], worker: { close: async () => t.equal(lost.status, 'end') }
+  })
+  setTimeout(() => { lost.status = 'end' }, 50)
+  await store.stopWorking()
+})
+
+t.test('a store that was never there is not asked for again once the app closes', async (t) => {
+  const tries: number[] = []
+  const connection = { port: await freePort(), retryStrategy: (times: number) => tries.push(times) && 10 }
+  const { log } = Fastify({ logger: false })
+  const store = new Store(checkPluginOptions({ connection }), log, async () => {})
+  await store.open()
+  await store.stopWorking()
+  const tried = tries.length
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  t.equal(tries.length, tried)
   await store.close(1_000)
 })
