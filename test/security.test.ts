@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
+import { join } from 'node:path'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
@@ -209,4 +211,14 @@ t.test('two seconds of hostile input bring no crash, no 500 and no secret', asyn
   t.same(findings, [])
   t.ok(requests >= 200)
   t.comment(`${requests} requests, ${sockets} WebSockets`)
+})
+
+t.test('every row of the threat model has tests, by name', async (t) => {
+  const [, threats, tests] = readFileSync(join(__dirname, '../SECURITY.md'), 'utf8').split('\n| --- | --- |\n')
+  const rowsOf = (table: string): string[][] => table.split('\n\n')[0].split('\n').map((row) => row.split('|').slice(1).map((cell) => cell.trim()))
+  t.same(rowsOf(tests).map(([row]) => row), rowsOf(threats).map(([row]) => row))
+  const sources = ['security.test.ts', 'lib/feed.test.ts', 'lib/thrown.test.ts'].map((file) => readFileSync(join(__dirname, file), 'utf8')).join()
+  for (const [row, titles] of rowsOf(tests)) {
+    for (const [, title] of titles.matchAll(/"([^"]+)"/g)) t.ok(sources.includes(`t.test('${title}'`), `${row}: ${title}`)
+  }
 })
