@@ -44,10 +44,11 @@ async function work (connection: string): Promise<void> {
   process.send!('ready')
 }
 
-async function startWorker (connection: string): Promise<ChildProcess> {
+/** Resolves once it is ready. It is one of the workers before that, so that a signal ends it at any time. */
+async function startWorker (connection: string, workers: ChildProcess[]): Promise<void> {
   const worker = fork(__filename, [connection, 'worker'])
+  workers.push(worker)
   await once(worker, 'message')
-  return worker
 }
 
 async function main (): Promise<void> {
@@ -66,7 +67,7 @@ async function main (): Promise<void> {
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
 
-  workers.push(await startWorker(postgres.url))
+  await startWorker(postgres.url, workers)
   const jobs = []
   for (let i = 1; i <= 4; i++) {
     jobs.push(await app.addJob('report', { pages: 8 }, { name: `report:${i}` }))
@@ -79,7 +80,7 @@ async function main (): Promise<void> {
   say(`report:1 is ${state}, ${String(progress)} %`)
   workers[0].kill('SIGKILL')
   say(`killed worker ${workers[0].pid}`)
-  workers.push(await startWorker(postgres.url))
+  await startWorker(postgres.url, workers)
   for (const result of await Promise.all(jobs.map((job) => job.wait()))) say(`done: ${result}`)
   say('all reports are done, none was lost')
   await stop()

@@ -52,21 +52,24 @@ const JOB_OPTIONS: Record<string, Check> = { ...ENGINE_JOB_OPTIONS, name: text, 
 
 const KEPT = { age: 86_400, count: 1_000 }
 
-/** @throws FST_ERR_JOB_INVALID_OPTION naming the option that is wrong or unknown */
-function check (checks: Record<string, Check>, options: object): void {
-  for (const [option, value] of Object.entries(options)) {
-    if (value === undefined) continue
-    if (!Object.hasOwn(checks, option)) {
-      throw new FST_ERR_JOB_INVALID_OPTION(option, `one of ${Object.keys(checks).join(', ')}`, show(value))
-    }
+/** What is set: an `undefined`, such as Fastify's `register` adds, would hide a default. */
+export function given<T extends object> (options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+}
+
+/**
+ * A copy of what is set.
+ * @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION naming the option that is wrong or unknown
+ */
+function check<T extends object> (checks: Record<string, Check>, options: T): T {
+  if (!object[1](options)) throw new FST_ERR_JOB_INVALID_ARGUMENT('options', object[0], show(options))
+  const set = given(options)
+  for (const [option, value] of Object.entries(set)) {
+    if (!Object.hasOwn(checks, option)) throw new FST_ERR_JOB_INVALID_OPTION(option, `one of ${Object.keys(checks).join(', ')}`, show(value))
     const [expected, holds] = checks[option]
     if (!holds(value)) throw new FST_ERR_JOB_INVALID_OPTION(option, expected, show(value))
   }
-}
-
-/** What is set, with what Fastify's `register` adds left out: an `undefined` would hide a default. */
-export function given<T extends object> (options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+  return set
 }
 
 export type Settings = FastifyJobsOptions & Required<Pick<FastifyJobsOptions,
@@ -74,8 +77,8 @@ export type Settings = FastifyJobsOptions & Required<Pick<FastifyJobsOptions,
 
 /** @throws FST_ERR_JOB_INVALID_OPTION */
 export function checkPluginOptions (registered: FastifyJobsOptions & { logLevel?: unknown, logSerializers?: unknown }): Settings {
-  const { logLevel, logSerializers, ...options } = registered
-  check(PLUGIN_OPTIONS, options)
+  const { logLevel, logSerializers, ...rest } = registered
+  const options = check(PLUGIN_OPTIONS, rest)
   if (options.connection === undefined) throw new FST_ERR_JOB_INVALID_OPTION('connection', PLUGIN_OPTIONS.connection[0], 'undefined')
   const { lockDuration = 30_000 } = options
   return {
@@ -90,28 +93,20 @@ export function checkPluginOptions (registered: FastifyJobsOptions & { logLevel?
     removeOnFail: KEPT,
     cancelTimeout: 5_000,
     closeTimeout: 10_000,
-    ...given(options)
+    ...options
   }
-}
-
-function checkObject (value: unknown): asserts value is object {
-  if (!object[1](value)) throw new FST_ERR_JOB_INVALID_ARGUMENT('options', object[0], show(value))
 }
 
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
 export function checkDefinition (kind: unknown, handler: unknown, options: JobDefinition = {}): JobDefinition {
   checkText('kind', kind)
   if (typeof handler !== 'function') throw new FST_ERR_JOB_INVALID_ARGUMENT('handler', 'a function', show(handler))
-  checkObject(options)
-  check(DEFINITION_OPTIONS, options)
-  return given(options)
+  return check(DEFINITION_OPTIONS, options)
 }
 
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
 export function checkJobOptions (options: JobOptions = {}): JobOptions {
-  checkObject(options)
-  check(JOB_OPTIONS, options)
-  return given(options)
+  return check(JOB_OPTIONS, options)
 }
 
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT */
