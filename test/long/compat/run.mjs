@@ -57,7 +57,8 @@ const [{ filename }] = JSON.parse(npm(built, 'pack', '--json', '--ignore-scripts
 const tarball = join(work, filename)
 
 const fastifies = FASTIFIES.map((range) => {
-  const dir = project(`fastify-${range}`, [tarball, `fastify@${range}`, '@fastify/websocket@11', '@types/node@20', '@types/ws'])
+  const dir = project(`fastify-${range}`, [tarball, `fastify@${range}`, '@fastify/websocket@11', 'bullmq@6', 'ioredis@6', 'pg@8',
+    '@types/node@20', '@types/pg@8', '@types/ws'])
   for (const file of ['consumer.mjs', 'consumer.cjs']) copyFileSync(join(here, file), join(dir, file))
   return { version: installedVersion(dir, 'fastify'), dir }
 })
