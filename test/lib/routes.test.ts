@@ -223,7 +223,8 @@ t.test('jobs are served from their own source', async (t) => {
   t.equal(reply.headers.location, '/jobs/a%2Fb')
   t.same(reply.json(), job)
   t.match(added, [['k', { id: 1 }, { name: 'a/b' }]])
-  for (const payload of [undefined, {}, { kind: '' }, { kind: 'k', name: '' }]) {
+  t.equal((await app.inject({ method: 'POST', url: '/jobs/', payload: { kind: 'k' } })).headers.location, '/jobs/a%2Fb')
+  for (const payload of [undefined, {}, { kind: '' }, { kind: 'k', name: '' }, { kind: 'k', ttl: 0 }, { kind: 'k', ttl: 1.5 }]) {
     t.equal((await app.inject({ method: 'POST', url: '/jobs', payload })).statusCode, 400, JSON.stringify(payload))
   }
 })
@@ -233,6 +234,8 @@ t.test('swagger describes the routes completely', async (t) => {
   await app.register(swagger, { openapi: { info: { title: 'test', version: '1' } } })
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/again', onRequest: [] })
+  app.decorate(kJobsSource, { add: async () => {} })
+  await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
   await app.ready()
   const document = app.swagger()
   const { Validator } = await import('@seriousme/openapi-schema-validator')
@@ -245,6 +248,25 @@ t.test('swagger describes the routes completely', async (t) => {
   t.same(statuses('/tasks/{name}', 'get'), ['200', '404'])
   t.same(statuses('/tasks/{name}', 'delete'), ['200', '202', '404', '409'])
   t.same(statuses('/tasks/{name}/heartbeat', 'post'), ['204', '404', '409'])
+  t.same(statuses('/jobs/', 'post'), ['202', '400', '409', '503'])
+  t.match(paths['/jobs/'].post.responses['202'].headers, { Location: { schema: { type: 'string' }, description: 'Where the job is shown' } })
+  t.same(paths['/jobs/'].post.requestBody, {
+    required: true,
+    content: {
+      'application/json': {
+        schema: {
+          type: 'object',
+          required: ['kind'],
+          additionalProperties: false,
+          properties: {
+            kind: { type: 'string', minLength: 1 }, data: {}, name: { type: 'string', minLength: 1 }, ttl: { type: 'integer', minimum: 1 }
+          }
+        }
+      }
+    }
+  })
+  t.same(paths['/tasks/'].get.responses['200'].content['application/json'].schema.required, ['tasks'])
+  t.same(paths['/tasks/purge'].post.responses['200'].content['application/json'].schema.required, ['purged'])
   t.match(paths['/tasks/{name}'].get.parameters, [{ in: 'path', name: 'name', required: true, schema: { type: 'string' } }])
   t.match(paths['/tasks/'].get.parameters, [{ in: 'query', name: 'state' }])
   for (const path of Object.values(paths)) {
