@@ -81,7 +81,8 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   /** Hands back what runs here. Called once closing has begun, while requests in flight may still ask for jobs. */
   function leave (): Promise<void> {
     runner.leave()
-    return store.stopWorking()
+    left ??= store.stopWorking()
+    return left
   }
 
   function closeJobs (): void {
@@ -102,17 +103,16 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
     })
   })
   app.addHook('preClose', (done) => {
-    left ??= leave()
+    leave()
     // A request in flight that waits for a job must not keep the app from closing.
     closeTimer ??= setTimeout(closeJobs, closeTimeout)
     done()
   })
   app.addHook('onClose', async () => {
     clearTimeout(closeTimer)
-    left ??= leave()
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<boolean>((resolve) => { timer = setTimeout(resolve, closeTimeout, true) })
-    if (await Promise.race([left, late])) app.log.warn({ jobs: runner.names }, 'Jobs are still running after the app was closed')
+    if (await Promise.race([leave(), late])) app.log.warn({ jobs: runner.names }, 'Jobs are still running after the app was closed')
     clearTimeout(timer)
     closeJobs()
     await store.close(closeTimeout)
