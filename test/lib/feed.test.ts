@@ -3,8 +3,8 @@ import fastifyWebsocket from '@fastify/websocket'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import Module from 'node:module'
-import { connect } from 'node:net'
-import t from 'tap'
+import { connect, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import tasksFeed from '../../lib/feed'
 import { addIdle, listen, makeApp, started } from '../fixtures/control'
@@ -100,10 +100,14 @@ t.test('the websocket plugin that the user registered is used', async (t) => {
 
 t.test('two feeds share a server', async (t) => {
   const app = await makeApp(t)
-  await app.register(tasksFeed, { prefix: '/a', onRequest: [] })
-  await app.register(tasksFeed, { prefix: '/b', onRequest: [] })
+  let handshakes = 0
+  const onRequest = async (): Promise<void> => { handshakes++ }
+  await app.register(tasksFeed, { prefix: '/a', onRequest })
+  await app.register(tasksFeed, { prefix: '/b', onRequest })
   const address = await listen(app)
-  const clients = [await join(`ws://${address}/a`), await join(`ws://${address}/b`)]
+  const clients = [await join(`ws://${address}/a`), await join(`ws://${address}/b/`)]
+  t.equal(handshakes, 2)
+  t.equal(app.server.listenerCount('upgrade'), 2, "the websocket plugin's, and one that hangs up")
   await app.addTask(() => {}, { name: 'one' })
   for (const client of clients) t.match(await client.until(2), [{ event: 'start' }, { event: 'end' }])
 })
@@ -148,18 +152,46 @@ t.test('plain HTTP is told to upgrade, and an upgrade to something else is refus
   t.equal(response.statusCode, 400)
 })
 
-/** Says hello to the feed and never reads what it answers. */
-async function stall (address: string) {
+/** A socket on which the request has been written, as it is. */
+function ask (t: Test, address: string, ...lines: string[]): Socket {
   const [host, port] = address.split(':')
   const socket = connect(Number(port), host)
   t.teardown(() => socket.destroy())
   socket.on('error', () => {})
-  socket.pause()
-  socket.write([
-    'GET /feed HTTP/1.1', `Host: ${address}`, 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13',
-    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', ''
-  ].join('\r\n'))
+  socket.write([...lines, `Host: ${address}`, '', ''].join('\r\n'))
   return socket
+}
+
+const UPGRADE = [
+  'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
+]
+
+t.test('an upgrade of what is no feed is hung up', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const socket = ask(t, await listen(app), 'GET /unknown HTTP/1.1', ...UPGRADE).resume()
+  await once(socket, 'close')
+  t.ok(socket.bytesRead > 0, 'and answered')
+})
+
+t.test('a handshake that is refused before the websocket plugin saw it is hung up, a plain request is not', async (t) => {
+  const app = await makeApp(t)
+  app.addHook('onRequest', async (_request, reply) => reply.code(401).send())
+  await app.register(fastifyWebsocket)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  const handshake = ask(t, address, 'GET /feed HTTP/1.1', ...UPGRADE).resume()
+  await once(handshake, 'close')
+  const plain = ask(t, address, 'GET /feed HTTP/1.1')
+  for (let i = 0; i < 2; i++) {
+    t.match(String((await once(plain, 'data'))[0]), /^HTTP\/1\.1 401 /)
+    plain.write(`GET /feed HTTP/1.1\r\nHost: ${address}\r\n\r\n`)
+  }
+})
+
+/** Says hello to the feed and never reads what it answers. */
+function stall (address: string) {
+  return ask(t, address, 'GET /feed HTTP/1.1', ...UPGRADE).pause()
 }
 
 t.test('a client that stops reading is dropped at the bound', async (t) => {
@@ -168,7 +200,7 @@ t.test('a client that stops reading is dropped at the bound', async (t) => {
   await app.register(fastifyWebsocket)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [], maxBuffer })
   const address = await listen(app)
-  await stall(address)
+  stall(address)
   while (app.tasks.listenerCount('start') === 0) await new Promise((resolve) => setImmediate(resolve))
   const [socket] = app.websocketServer.clients
   let most = 0
@@ -201,7 +233,7 @@ t.test('a close does not wait for stalled clients', async (t) => {
   const app = await makeApp(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const address = await listen(app)
-  const sockets = await Promise.all(Array.from({ length: 200 }, () => stall(address)))
+  const sockets = Array.from({ length: 200 }, () => stall(address))
   const { socket } = await join(`ws://${address}/feed`)
   const gone = once(socket, 'close')
   await app.close()
