@@ -119,7 +119,7 @@ function acceptEmptyBodies (app: FastifyInstance): void {
 function byName (app: FastifyInstance, route: FastifyRoute): void {
   app.route({
     ...route,
-    schema: { ...route.schema, params: { type: 'object', required: ['name'], properties: { name: { type: 'string' } } } }
+    schema: { ...route.schema, params: { type: 'object', properties: { name: { type: 'string' } } } }
   })
   app.route({ ...route, url: '/*', schema: { ...route.schema, hide: true } as FastifyRoute['schema'] })
 }
