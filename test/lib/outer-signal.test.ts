@@ -39,6 +39,15 @@ t.test('a signal that has aborted before cancels the task before its start', asy
   t.equal(await app.cancelTask('late'), false)
 })
 
+t.test('a task that ends leaves the others to the signal', async (t) => {
+  const app = await readyApp(t)
+  const controller = new AbortController()
+  const other = app.addTask(deaf, { signal: controller.signal })
+  await app.addTask(() => 1, { signal: controller.signal })
+  controller.abort('enough')
+  t.equal(other.signal.reason, 'enough')
+})
+
 t.test('AbortSignal.timeout makes a deadline', async (t) => {
   const app = await readyApp(t)
   // The signal's timer does not keep the process alive, as a listening server would.
