@@ -26,7 +26,7 @@ t.test('each status is the one an HTTP client expects', async (t) => {
 
 t.test('what a cancel leads to is an AbortError with the reason as its cause', async (t) => {
   const cause = new Error('why')
-  for (const Class of [errors.FST_ERR_TASK_CANCELLED, errors.FST_ERR_TASK_EXPIRED]) {
+  for (const Class of [errors.FST_ERR_TASK_CANCELLED, errors.FST_ERR_TASK_EXPIRED, errors.FST_ERR_JOB_CANCELLED]) {
     const error = new Class('a', { cause })
     t.equal(error.name, 'AbortError')
     t.equal(error.cause, cause)
