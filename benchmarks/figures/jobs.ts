@@ -1,4 +1,4 @@
-import { createPostgresBackend, Queue, QueueEvents, Worker } from 'bullmq'
+import { createPostgresBackend, Queue, QueueEvents, Worker, type Job } from 'bullmq'
 import Fastify from 'fastify'
 import { startPostgres } from '../../examples/embedded-postgres'
 import fastifyTasks from '../../index'
@@ -24,18 +24,28 @@ async function plain (count: number): Promise<Round> {
   const backend = (postgres ? createPostgresBackend : undefined) as undefined
   const queue = new Queue('plain', { connection, defaultJobOptions: { removeOnComplete: KEPT, removeOnFail: KEPT } }, backend)
   await queue.waitUntilReady()
-  const events = new QueueEvents('plain', { connection }, backend)
+  const looks = postgres ? { blockingTimeout: 500, drainDelay: 0.3 } : {}
+  const events = new QueueEvents('plain', { connection, ...looks }, backend)
   events.setMaxListeners(0)
   queue.setMaxListeners(0)
   await events.waitUntilReady()
   const worker = new Worker('plain', async () => {}, {
-    connection, concurrency: 10, lockDuration: 30_000, stalledInterval: 10_000, maxStalledCount: 10, drainDelay: postgres ? 0.3 : 1
+    connection, concurrency: 10, lockDuration: 30_000, stalledInterval: 6_000, maxStalledCount: 10, ...looks
   }, backend)
   await worker.waitUntilReady()
   return each(count, async (name) => {
     const job = await queue.add('work', { name, data: {} }, { deduplication: { id: name } })
-    await job.waitUntilFinished(events)
+    await (postgres ? finished(job, events) : job.waitUntilFinished(events))
   })
+}
+
+/** On PostgreSQL some events are lost, and the engine's wait for one of those would never end: it is begun anew, and looks first. */
+async function finished (job: Job, events: QueueEvents): Promise<void> {
+  for (;;) {
+    try {
+      return await job.waitUntilFinished(events, 500)
+    } catch {}
+  }
 }
 
 async function jobs (count: number): Promise<Round> {
@@ -67,7 +77,7 @@ const figures: Figure[] = [
     process.env.BENCH_STORE = JSON.stringify(server.connection)
     return server.close
   }),
-  figure('PostgreSQL', 100, async () => {
+  figure('PostgreSQL', 20, async () => {
     const server = await startPostgres()
     process.env.BENCH_STORE = server.url
     return server.close
