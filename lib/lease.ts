@@ -8,6 +8,26 @@ export interface LeaseHolder {
 // A tick belongs to no request: it must not run in the async context of the one that happened to start the clock.
 const root = new AsyncResource('FastifyTasksLeaseClock')
 
+/** A place in a ring of leases. One alone is a ring that holds none. */
+class Place {
+  next: Place = this
+  previous: Place = this
+
+  /** Puts a lease last. */
+  push (lease: Lease): void {
+    lease.previous = this.previous
+    lease.next = this
+    this.previous.next = lease
+    this.previous = lease
+  }
+
+  leave (): void {
+    this.previous.next = this.next
+    this.next.previous = this.previous
+    this.next = this.previous = this
+  }
+}
+
 /**
  * A coarse clock, shared by the leases of about the same ttl: a real clock read at every heartbeat would cost more than the
  * heartbeat, and a timer for every lease more than the task. It runs only while there are leases.
@@ -19,29 +39,31 @@ class LeaseClock {
   ticks = 0
   private tickedAt = 0
   private timer: NodeJS.Timeout | undefined
+  private leases = 0
   /** The leases to look at, by tick. A renewed lease is moved no sooner than then, so that a heartbeat costs one assignment. */
-  private readonly agenda = new Map<number, Set<Lease>>()
+  private readonly agenda = new Map<number, Place>()
 
   constructor (readonly interval: number) {}
 
   add (lease: Lease): void {
-    const leases = this.agenda.get(lease.dueTick)
-    if (leases === undefined) this.agenda.set(lease.dueTick, new Set([lease]))
-    else leases.add(lease)
-    lease.agendaTick = lease.dueTick
-    if (this.timer === undefined) {
-      this.tickedAt = performance.now()
-      this.wait(this.interval)
-    }
+    this.note(lease)
+    if (this.leases++ > 0) return
+    this.tickedAt = performance.now()
+    this.wait(this.interval)
   }
 
   remove (lease: Lease): void {
-    const leases = this.agenda.get(lease.agendaTick)
-    if (leases?.delete(lease) !== true || leases.size > 0) return
-    this.agenda.delete(lease.agendaTick)
-    if (this.agenda.size > 0) return
+    if (lease.next === lease) return
+    lease.leave()
+    if (--this.leases > 0) return
+    this.agenda.clear()
     clearTimeout(this.timer)
-    this.timer = undefined
+  }
+
+  private note (lease: Lease): void {
+    let ring = this.agenda.get(lease.dueTick)
+    if (ring === undefined) this.agenda.set(lease.dueTick, ring = new Place())
+    ring.push(lease)
   }
 
   private wait (delay: number): void {
@@ -53,11 +75,18 @@ class LeaseClock {
     // Late by a whole tick: the loop was blocked, and that time is dropped. A smaller lateness is made up for.
     this.tickedAt = now - this.tickedAt < 2 * this.interval ? this.tickedAt + this.interval : now
     this.wait(Math.max(1, this.tickedAt + this.interval - now))
-    this.ticks++
-    for (const lease of this.agenda.get(this.ticks) ?? []) {
-      this.remove(lease)
-      if (lease.dueTick > this.ticks) this.add(lease)
-      else lease.holder.lapse()
+    const ring = this.agenda.get(++this.ticks)
+    if (ring === undefined) return
+    this.agenda.delete(this.ticks)
+    while (ring.next !== ring) {
+      const lease = ring.next as Lease
+      if (lease.dueTick <= this.ticks) {
+        this.remove(lease)
+        lease.holder.lapse()
+      } else {
+        lease.leave()
+        this.note(lease)
+      }
     }
   }
 }
@@ -76,14 +105,14 @@ function clockFor (ttl: number): LeaseClock {
 }
 
 /** A ttl in ms that runs from the start and from each renewal. Lapses at most three ticks late, never early. */
-export class Lease {
-  /** The tick under which the clock has noted this lease; 0 before the start. */
-  agendaTick = 0
+export class Lease extends Place {
+  private started = false
   private renewedTick = 0
   private readonly span: number
   private readonly clock: LeaseClock
 
   constructor (readonly ttl: number, readonly holder: LeaseHolder) {
+    super()
     this.clock = clockFor(ttl)
     // Two ticks more than the ttl: the first may be nearly over when it is counted, and one may be a blocked loop.
     this.span = Math.ceil(ttl / this.clock.interval) + 2
@@ -96,11 +125,12 @@ export class Lease {
 
   /** What is left of the ttl in ms, to the tick. */
   get remaining (): number {
-    if (this.agendaTick === 0) return this.ttl
+    if (!this.started) return this.ttl
     return Math.max(0, this.ttl - (this.clock.ticks - this.renewedTick) * this.clock.interval)
   }
 
   start (): void {
+    this.started = true
     this.renew()
     this.clock.add(this)
   }
