@@ -102,10 +102,12 @@ async function provideWebsocket (app: FastifyInstance): Promise<void> {
  * An upgrade that is answered as a request, by a 404 say, leaves a socket that nobody reads: its client's goodbye would go
  * unnoticed, and `app.close()` would wait for it for ever.
  */
-function hangUpWhenAnswered (_request: IncomingMessage, socket: Duplex): void {
+function hangUpWhenAnswered (this: EventEmitter, _request: IncomingMessage, socket: Duplex): void {
   // The websocket plugin has assigned the response by now. A handshake that succeeds never finishes it.
   const { _httpMessage: response } = socket as Duplex & { _httpMessage?: ServerResponse }
-  response?.once('finish', () => socket.destroy())
+  if (response !== undefined) response.once('finish', () => socket.destroy())
+  // Closing the app, the plugin has left, and nobody else will answer.
+  else if (this.listenerCount('upgrade') === 1) socket.destroy()
 }
 
 function loadWebsocket (): FastifyPluginAsync<{ options: object }> {
