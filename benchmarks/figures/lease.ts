@@ -71,7 +71,7 @@ const leases: Figure = {
   },
   lines: [{
     what: '100,000 leases of 3 s at one beat a second',
-    against: 'the same process without leases',
+    against: 'the same heartbeats without leases',
     value: (round) => round.leases - round['no leases'],
     unit: ' % of a core',
     atMost: 2
