@@ -3,8 +3,9 @@
 const Module = require('node:module')
 const { createRequire } = Module
 
-const requireThere = createRequire(`${process.env.FASTIFY_DIR}/package.json`)
+// Before the hook stands, which this would meet too.
+const fastify = createRequire(`${process.env.FASTIFY_DIR}/package.json`).resolve('fastify')
 const resolve = Module._resolveFilename
 Module._resolveFilename = function (request, ...args) {
-  return request === 'fastify' ? requireThere.resolve('fastify') : resolve.call(this, request, ...args)
+  return request === 'fastify' ? fastify : resolve.call(this, request, ...args)
 }
