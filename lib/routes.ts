@@ -99,7 +99,8 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
 
 function jobsSource (app: FastifyInstance): ControlSource {
   if (!app.hasDecorator(kJobsSource)) throw new FST_ERR_TASK_JOBS_MISSING()
-  return app.getDecorator<ControlSource>(kJobsSource)
+  // Not by `getDecorator`, which the first Fastify 5 has not.
+  return (app as unknown as { [kJobsSource]: ControlSource })[kJobsSource]
 }
 
 /** No route but `POST /` needs a body, so an empty one of type JSON is none. */
