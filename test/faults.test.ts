@@ -42,7 +42,7 @@ function run (t: Test, script: string, args: string[] = [], more: NodeJS.Process
 
 async function load (port: number, count: number): Promise<void> {
   const statuses = await Promise.all(Array.from({ length: count }, async (_, n) =>
-    (await fetch(`http://127.0.0.1:${port}/work/w${n}`, { method: 'POST' })).status))
+    (await fetch(`http://127.0.0.1:${port}/tasks/w${n}`, { method: 'POST' })).status))
   if (statuses.some((status) => status !== 202)) throw new Error(`unexpected statuses ${statuses}`)
 }
 

@@ -51,7 +51,7 @@ async function server (): Promise<FastifyInstance> {
   await app.register(fastifyTasks, { cancelTimeout: 100, closeTimeout: 500, keepEnded: 200 })
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [], maxBuffer: 65_536 })
-  app.post<{ Params: { name: string }, Querystring: { way: string } }>('/work/:name', async (request, reply) => {
+  app.post<{ Params: { name: string }, Querystring: { way: string } }>('/add/:name', async (request, reply) => {
     const { name } = request.params
     const { way } = request.query
     app.addTask(async (_app, task) => {
