@@ -26,6 +26,9 @@ const WAITING = { maxRetriesPerRequest: null }
 /** The connections of the engine to Redis; to PostgreSQL it has none of these. */
 interface Clients { client?: Promise<{ status: string }>, blockingClient?: Promise<{ status: string }> }
 
+/** What the engine's backend for PostgreSQL has, and none for Redis. */
+interface Backend { connection: bullmq.PostgresConnection }
+
 /** The engine's queue, its events and, in a process that works, its worker: reached, asked and closed. */
 export class Store {
   /** The engine's events, and `lost` with the ids of running jobs that are no longer this worker's. */
@@ -125,6 +128,7 @@ export class Store {
   private async add<T extends Connected> (part: T): Promise<T> {
     this.parts.push(part)
     part.on('error', this.complain)
+    if (this.postgres) keepErrorListeners((part.getBackend() as unknown as Backend).connection)
     await part.waitUntilReady()
     return part
   }
@@ -230,4 +234,17 @@ export class Store {
 
 function isClient (connection: object | string): boolean {
   return typeof (connection as { duplicate?: unknown }).duplicate === 'function'
+}
+
+/**
+ * The engine takes all listeners off the connection that it listens through, and only then ends it: what the server says in
+ * between, such as that it shuts down too, would be an unhandled error.
+ */
+function keepErrorListeners (connection: bullmq.PostgresConnection): void {
+  const connect = connection.getListenClient.bind(connection)
+  connection.getListenClient = async () => {
+    const client = await connect()
+    client.removeAllListeners = () => client
+    return client
+  }
 }
