@@ -152,7 +152,7 @@ export class TaskRegistry implements TaskOwner {
   private schedule (task: Task): void {
     // A turn of its own, after the caller and its reply. Not one for many tasks: each keeps its caller's async context.
     if (this.waiting === undefined) setImmediate(startTask, task)
-    else this.waiting.push(AsyncResource.bind(() => { setImmediate(startTask, task) }))
+    else this.waiting.push(later(task))
   }
 
   private forget (task: Task): void {
@@ -175,6 +175,11 @@ export class TaskRegistry implements TaskOwner {
 
 function startTask (task: Task): void {
   task.start()
+}
+
+// A function of its own: one with a closure in it makes room for that at every call.
+function later (task: Task): () => void {
+  return AsyncResource.bind(() => { setImmediate(startTask, task) })
 }
 
 /** Resolves when all of the tasks have ended, or after `timeout` ms. */
