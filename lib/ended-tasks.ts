@@ -1,28 +1,22 @@
+import { Place } from './ring'
 import type { Task } from './task'
 
-/**
- * The named tasks that have ended, by age. Linked through the tasks themselves, because each step must cost the same
- * whatever their number: a Map is slow to tell its first entry after many deletions at its front.
- */
+/** The named tasks that have ended, by age. Not in a Map, which is slow to tell its first entry after many deletions at its front. */
 export class EndedTasks {
   size = 0
-  oldest: Task | undefined = undefined
-  private newest: Task | undefined = undefined
+  private readonly ring = new Place()
+
+  get oldest (): Task | undefined {
+    return this.ring.alone ? undefined : this.ring.next as Task
+  }
 
   push (task: Task): void {
-    task.older = this.newest
-    if (this.newest === undefined) this.oldest = task
-    else this.newest.newer = task
-    this.newest = task
+    this.ring.push(task)
     this.size++
   }
 
   remove (task: Task): void {
-    if (task.older === undefined) this.oldest = task.newer
-    else task.older.newer = task.newer
-    if (task.newer === undefined) this.newest = task.older
-    else task.newer.older = task.older
-    task.older = task.newer = undefined
+    task.leave()
     this.size--
   }
 }

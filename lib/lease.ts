@@ -1,69 +1,72 @@
 import { AsyncResource } from 'node:async_hooks'
+import { Place } from './ring'
 
-/** Who lives on a lease, and is told when it lapses. */
-export interface LeaseHolder {
+/** Who lives on a lease. What there is to know of the lease is kept in it: a heartbeat touches one object, not two. */
+export interface LeaseHolder extends Place {
+  /** In ms, from the start and from each renewal. */
+  readonly ttl: number
+  renewedTick: number
   lapse (): void
 }
 
 // A tick belongs to no request: it must not run in the async context of the one that happened to start the clock.
 const root = new AsyncResource('FastifyTasksLeaseClock')
 
-/** A place in a ring of leases. One alone is a ring that holds none. */
-class Place {
-  next: Place = this
-  previous: Place = this
-
-  /** Puts a lease last. */
-  push (lease: Lease): void {
-    lease.previous = this.previous
-    lease.next = this
-    this.previous.next = lease
-    this.previous = lease
-  }
-
-  leave (): void {
-    this.previous.next = this.next
-    this.next.previous = this.previous
-    this.next = this.previous = this
-  }
-}
-
 /**
  * A coarse clock, shared by the leases of about the same ttl: a real clock read at every heartbeat would cost more than the
- * heartbeat, and a timer for every lease more than the task. It runs only while there are leases.
+ * heartbeat, and a timer for every lease more than the task. It runs only while there are leases. A lease lapses at most three
+ * ticks late, never early.
  *
  * It counts ticks, not time. A blocked event loop is a single tick, so heartbeats that queued behind the blockage are read
  * before a lease lapses; and a change of the wall clock is none at all.
  */
-class LeaseClock {
-  ticks = 0
+export class LeaseClock {
+  private ticks = 0
   private tickedAt = 0
   private timer: NodeJS.Timeout | undefined
   private leases = 0
-  /** The leases to look at, by tick. A renewed lease is moved no sooner than then, so that a heartbeat costs one assignment. */
+  /** Whose lease to look at, by tick. Who renews it is moved no sooner than then, so that a heartbeat costs one assignment. */
   private readonly agenda = new Map<number, Place>()
 
-  constructor (readonly interval: number) {}
+  constructor (private readonly interval: number) {}
 
-  add (lease: Lease): void {
-    this.note(lease)
+  start (holder: LeaseHolder): void {
+    this.renew(holder)
+    this.note(holder)
     if (this.leases++ > 0) return
     this.tickedAt = performance.now()
     this.wait(this.interval)
   }
 
-  remove (lease: Lease): void {
-    if (lease.next === lease) return
-    lease.leave()
+  renew (holder: LeaseHolder): void {
+    holder.renewedTick = this.ticks
+  }
+
+  /** The lease can no longer lapse. */
+  end (holder: LeaseHolder): void {
+    if (holder.alone) return
+    holder.leave()
     if (--this.leases > 0) return
     this.agenda.clear()
     clearTimeout(this.timer)
   }
 
-  private note (lease: Lease): void {
-    let ring = this.agenda.get(lease.dueTick)
-    if (ring === undefined) this.agenda.set(lease.dueTick, ring = new Place())
-    ring.push(lease)
+  /** What is left of the ttl in ms, to the tick. */
+  remaining (holder: LeaseHolder): number {
+    return Math.max(0, holder.ttl - (this.ticks - holder.renewedTick) * this.interval)
+  }
+
+  /** The tick at which the lease lapses unless it is renewed. */
+  private dueTick ({ ttl, renewedTick }: LeaseHolder): number {
+    // Two ticks more than the ttl: the first may be nearly over when it is counted, and one may be a blocked loop.
+    return renewedTick + Math.ceil(ttl / this.interval) + 2
+  }
+
+  private note (holder: LeaseHolder): void {
+    const tick = this.dueTick(holder)
+    let ring = this.agenda.get(tick)
+    if (ring === undefined) this.agenda.set(tick, ring = new Place())
+    ring.push(holder)
   }
 
   private wait (delay: number): void {
@@ -78,14 +81,14 @@ class LeaseClock {
     const ring = this.agenda.get(++this.ticks)
     if (ring === undefined) return
     this.agenda.delete(this.ticks)
-    while (ring.next !== ring) {
-      const lease = ring.next as Lease
-      if (lease.dueTick <= this.ticks) {
-        this.remove(lease)
-        lease.holder.lapse()
+    while (!ring.alone) {
+      const holder = ring.next as LeaseHolder
+      if (this.dueTick(holder) <= this.ticks) {
+        this.end(holder)
+        holder.lapse()
       } else {
-        lease.leave()
-        this.note(lease)
+        holder.leave()
+        this.note(holder)
       }
     }
   }
@@ -97,50 +100,10 @@ const MAX_INTERVAL = 25
 
 const clocks = new Map<number, LeaseClock>()
 
-function clockFor (ttl: number): LeaseClock {
+/** The clock for leases of this ttl, in ms. */
+export function clockFor (ttl: number): LeaseClock {
   const interval = Math.min(Math.max(1, Math.floor(ttl / TICKS_PER_TTL)), MAX_INTERVAL)
   let clock = clocks.get(interval)
   if (clock === undefined) clocks.set(interval, clock = new LeaseClock(interval))
   return clock
-}
-
-/** A ttl in ms that runs from the start and from each renewal. Lapses at most three ticks late, never early. */
-export class Lease extends Place {
-  private started = false
-  private renewedTick = 0
-  private readonly span: number
-  private readonly clock: LeaseClock
-
-  constructor (readonly ttl: number, readonly holder: LeaseHolder) {
-    super()
-    this.clock = clockFor(ttl)
-    // Two ticks more than the ttl: the first may be nearly over when it is counted, and one may be a blocked loop.
-    this.span = Math.ceil(ttl / this.clock.interval) + 2
-  }
-
-  /** The tick at which the lease lapses unless it is renewed. */
-  get dueTick (): number {
-    return this.renewedTick + this.span
-  }
-
-  /** What is left of the ttl in ms, to the tick. */
-  get remaining (): number {
-    if (!this.started) return this.ttl
-    return Math.max(0, this.ttl - (this.clock.ticks - this.renewedTick) * this.clock.interval)
-  }
-
-  start (): void {
-    this.started = true
-    this.renew()
-    this.clock.add(this)
-  }
-
-  renew (): void {
-    this.renewedTick = this.clock.ticks
-  }
-
-  /** Leaves the clock: the lease can no longer lapse. */
-  end (): void {
-    this.clock.remove(this)
-  }
 }

@@ -2,8 +2,9 @@ import { inspect } from 'node:util'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../types/task'
 import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_EXPIRED, FST_ERR_TASK_OWN_RESULT } from './errors'
-import { Lease } from './lease'
+import { clockFor, type LeaseClock, type LeaseHolder } from './lease'
 import { checkProgress } from './options'
+import { Place } from './ring'
 import { runChannel } from './run-channel'
 import { describeThrown, isAbortError, logThrown } from './thrown'
 
@@ -23,7 +24,7 @@ export interface TaskOwner {
  *
  * Most tasks are never awaited, cancelled, leased or logged, so what is needed for that is made when it is asked for.
  */
-export class Task<T = unknown> implements api.Task<T> {
+export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder {
   readonly createdAt = Date.now()
   startedAt: number | undefined = undefined
   endedAt: number | undefined = undefined
@@ -33,11 +34,11 @@ export class Task<T = unknown> implements api.Task<T> {
   readonly named: boolean
   readonly onClose: api.TaskOptions['onClose']
   readonly outerSignal: AbortSignal | undefined
-  /** The neighbours among the ended. */
-  older: Task | undefined = undefined
-  newer: Task | undefined = undefined
+  readonly ttl: number
+  renewedTick = 0
 
-  private lease: Lease | undefined
+  /** The clock of its lease, if it has one, until it ends. */
+  private lease: LeaseClock | undefined
   /** Set by the first request to stop. */
   private cancellation: { reason: unknown } | undefined = undefined
   /** The result or the error. */
@@ -57,9 +58,11 @@ export class Task<T = unknown> implements api.Task<T> {
     private work: api.TaskFunction<T> | undefined,
     options: api.TaskOptions
   ) {
+    super()
     this.named = options.name !== undefined
     this.onClose = options.onClose
-    this.lease = options.ttl === undefined ? undefined : new Lease(options.ttl, this)
+    this.ttl = options.ttl ?? 0
+    this.lease = options.ttl === undefined ? undefined : clockFor(options.ttl)
     this.outerSignal = options.signal
   }
 
@@ -93,7 +96,7 @@ export class Task<T = unknown> implements api.Task<T> {
   private run (): void {
     this.state = 'running'
     this.startedAt = Date.now()
-    this.lease?.start()
+    this.lease?.start(this)
     this.owner.emit('start', this)
   }
 
@@ -115,7 +118,7 @@ export class Task<T = unknown> implements api.Task<T> {
     this.work = undefined
     // A cancelled task has no result, and its error is made when asked for.
     if (state !== 'cancelled') this.outcome = outcome
-    this.lease?.end()
+    this.lease?.end(this)
     this.lease = undefined
     this.logEnd()
     this.owner.release(this)
@@ -165,7 +168,7 @@ export class Task<T = unknown> implements api.Task<T> {
   }
 
   toJSON (): api.TaskSnapshot {
-    const { name, state, createdAt, startedAt, endedAt, progress, lease } = this
+    const { name, state, createdAt, startedAt, endedAt, progress, ttl, lease } = this
     return {
       name,
       state,
@@ -173,7 +176,8 @@ export class Task<T = unknown> implements api.Task<T> {
       startedAt,
       endedAt,
       progress,
-      lease: lease && { ttl: lease.ttl, remaining: lease.remaining },
+      // It runs from the start.
+      lease: lease && { ttl, remaining: state === 'pending' ? ttl : lease.remaining(this) },
       error: state === 'failed' || state === 'cancelled' ? describeThrown(this.error) : undefined
     }
   }
@@ -192,7 +196,7 @@ export class Task<T = unknown> implements api.Task<T> {
     if (this.state === 'pending') this.end('cancelled')
     else this.state = 'cancelling'
     // Nothing is left for it to decide, and its clock would keep the process up beside a task that does not stop.
-    this.lease?.end()
+    this.lease?.end(this)
     this.controller?.abort(reason)
     return true
   }
@@ -204,7 +208,7 @@ export class Task<T = unknown> implements api.Task<T> {
 
   heartbeat (): boolean {
     if (this.state !== 'pending' && this.state !== 'running') return false
-    this.lease?.renew()
+    this.lease?.renew(this)
     return true
   }
 

@@ -7,7 +7,8 @@ import websocket from '@fastify/websocket'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import fastifyTasks from '../../index'
-import { Lease } from '../../lib/lease'
+import { clockFor, type LeaseHolder } from '../../lib/lease'
+import { Place } from '../../lib/ring'
 import { deaf, ended, readyApp, started, untilCancelled } from '../fixtures/app'
 import { FakeTime } from '../fixtures/fake-time'
 
@@ -15,6 +16,26 @@ function fakeTime (t: Test): FakeTime {
   const time = new FakeTime()
   t.teardown(time.restore)
   return time
+}
+
+/** On a lease that has begun. */
+class Holder extends Place implements LeaseHolder {
+  renewedTick = 0
+  readonly clock
+
+  constructor (readonly ttl: number, readonly lapse: () => void) {
+    super()
+    this.clock = clockFor(ttl)
+    this.clock.start(this)
+  }
+
+  get remaining (): number {
+    return this.clock.remaining(this)
+  }
+
+  end (): void {
+    this.clock.end(this)
+  }
 }
 
 function block (ms: number): void {
@@ -94,10 +115,9 @@ t.test('leases of many lengths lapse each at its time, and a task that has ended
 
 t.test('a lease may end twice', async (t) => {
   let lapses = 0
-  const lease = new Lease(5, { lapse () { lapses++ } })
-  lease.start()
-  lease.end()
-  lease.end()
+  const holder = new Holder(5, () => { lapses++ })
+  holder.end()
+  holder.end()
   await delay(30)
   t.equal(lapses, 0)
 })
@@ -168,38 +188,35 @@ t.test('a lease that is not renewed lapses after the stall', async (t) => {
 t.test('ticks that are late by less than a tick make a lease neither early nor late', async (t) => {
   const time = fakeTime(t)
   let lapsedAt = 0
-  new Lease(800, { lapse () { lapsedAt = time.now } }).start()
+  const holder = new Holder(800, () => { lapsedAt = time.now })
   while (time.now < 2_000) time.stall(10)
   t.ok(lapsedAt >= 800 && lapsedAt <= 875, `${lapsedAt} ms`)
+  t.ok(holder.alone)
 })
 
 for (const late of [25, 26, 1_000]) {
   t.test(`a blockage that makes a tick ${late} ms late counts as that tick alone`, async (t) => {
     const time = fakeTime(t)
-    const lease = new Lease(800, { lapse () { t.fail('it lapsed') } })
-    lease.start()
+    const holder = new Holder(800, () => t.fail('it lapsed'))
     time.stall(25 + late)
-    await time.pass(24, () => t.equal(lease.remaining, 775))
-    await time.pass(1, () => t.equal(lease.remaining, 750))
-    lease.end()
+    await time.pass(24, () => t.equal(holder.remaining, 775))
+    await time.pass(1, () => t.equal(holder.remaining, 750))
+    holder.end()
   })
 }
 
 t.test('leases of about the same length share a timer, and none is left', async (t) => {
   const time = fakeTime(t)
-  const leases = [800, 1_000, 60_000].map((ttl) => new Lease(ttl, { lapse () { t.fail('it lapsed') } }))
-  for (const lease of leases) lease.start()
+  const holders = [800, 1_000, 60_000].map((ttl) => new Holder(ttl, () => t.fail('it lapsed')))
   t.equal(time.timers.size, 1)
-  for (const lease of leases) lease.end()
+  for (const holder of holders) holder.end()
   t.equal(time.timers.size, 0)
 })
 
 t.test('a lease that has not started has all of its ttl left, whatever others have spent', async (t) => {
-  const time = fakeTime(t)
-  const other = new Lease(800, { lapse () { t.fail('it lapsed') } })
-  other.start()
-  time.stall(25)
-  t.equal(other.remaining, 775)
-  t.equal(new Lease(800, other.holder).remaining, 800)
-  other.end()
+  const app = await readyApp(t)
+  const task = app.addTask(untilCancelled, { ttl: 800 })
+  await started(task)
+  while (task.toJSON().lease!.remaining > 700) await delay(5)
+  t.same(app.addTask(untilCancelled, { ttl: 800 }).toJSON().lease, { ttl: 800, remaining: 800 })
 })
