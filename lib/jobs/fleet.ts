@@ -4,7 +4,7 @@ import type { JobOptions } from '../../types/job'
 import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../errors'
 import type { Endings } from './endings'
 import { Job } from './job'
-import { checkJobOptions, checkText, copyData } from './options'
+import { checkJobOptions, checkSize, checkText, copyData } from './options'
 import type { Kind } from './runner'
 import type { Queue, Store } from './store'
 import { packReason, type Reason, type Stored } from './wire'
@@ -30,12 +30,13 @@ export class Fleet {
     const { name = `job-${randomUUID()}`, ttl, ...engineOptions } = checkJobOptions(options)
     const defined = this.kinds.get(kind)
     if (defined === undefined) throw new FST_ERR_JOB_UNKNOWN_KIND(String(kind))
-    const { schema, timeout, ...defaults } = defined.options
+    const { schema, timeout, sizeLimit, ...rest } = { ...defined.options, ...engineOptions }
     const copy = copyData(kind, data)
     defined.validate?.(copy)
+    checkSize(kind, copy, sizeLimit)
     const id = randomUUID()
     const stored: Stored = await this.store.ask((queue) => queue.add(kind, { name, data: copy, ttl }, {
-      ...defaults, ...engineOptions, jobId: id, deduplication: { id: name }
+      ...rest, jobId: id, deduplication: { id: name }
     }))
     if (stored.id !== id) throw new FST_ERR_JOB_NAME_IN_USE(name)
     return new Job(stored, 'waiting', this)

@@ -17,7 +17,7 @@ const retention: Check = ['true, false, a count, or { age, count }',
 /** What the engine takes for a job. It checks little by itself, and late. */
 const ENGINE_JOB_OPTIONS: Record<string, Check> = {
   attempts: integer(1),
-  backoff: ['a number of ms or { type, delay }', (value) => integer(0)[1](value) || object[1](value)],
+  backoff: ["a number of ms or { type: 'fixed' or 'exponential', delay in ms, jitter from 0 to 1 }", (value) => integer(0)[1](value) || isBackoff(value)],
   delay: integer(0),
   keepLogs: integer(0),
   lifo: flag,
@@ -28,6 +28,13 @@ const ENGINE_JOB_OPTIONS: Record<string, Check> = {
   stackTraceLimit: integer(1),
   telemetry: object,
   timestamp: ['ms since the epoch', (value) => Number.isSafeInteger(value) && (value as number) > 0]
+}
+
+/** Any other the engine would refuse late: some only when an attempt has failed. */
+function isBackoff (value: unknown): boolean {
+  if (!object[1](value)) return false
+  const { type, delay = 0, jitter = 0 } = value as { type?: unknown, delay?: unknown, jitter?: unknown }
+  return (type === 'fixed' || type === 'exponential') && integer(0)[1](delay) && typeof jitter === 'number' && jitter >= 0 && jitter <= 1
 }
 
 const PLUGIN_OPTIONS: Record<string, Check> = {
@@ -125,6 +132,16 @@ export function copyData (kind: string, data: unknown): unknown {
   } catch (error) {
     throw new FST_ERR_JOB_INVALID_DATA(kind, `is not JSON: ${(error as Error).message}`)
   }
+}
+
+/**
+ * Counts the data alone: the engine would count what is stored around it, too.
+ * @throws FST_ERR_JOB_INVALID_DATA when the data has more bytes than it may
+ */
+export function checkSize (kind: string, data: unknown, sizeLimit?: number): void {
+  if (sizeLimit === undefined) return
+  const size = Buffer.byteLength(JSON.stringify(data))
+  if (size > sizeLimit) throw new FST_ERR_JOB_INVALID_DATA(kind, `has ${size} bytes, more than its sizeLimit of ${sizeLimit}`)
 }
 
 function refuse (key: string, value: unknown): unknown {
