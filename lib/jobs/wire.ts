@@ -31,7 +31,7 @@ export function packReason (reason: unknown): Reason {
   try {
     return JSON.parse(JSON.stringify({ value: reason }))
   } catch { // a cycle, a BigInt
-    return { value: String(reason) }
+    return { value: describeThrown(reason).message }
   }
 }
 
