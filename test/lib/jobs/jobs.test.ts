@@ -6,18 +6,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { startPostgres } from '../../../examples/embedded-postgres'
 import fastifyTasks, { errors } from '../../../index'
 import fastifyJobs from '../../../lib/jobs'
 import tasksRoutes from '../../../lib/routes'
+import { sharedPostgres } from '../../fixtures/postgres'
 import { freePort } from '../../fixtures/redis'
 
 t.setTimeout(170_000)
 
-const server = startPostgres()
+const server = sharedPostgres()
 t.teardown(async () => (await server).close())
 
 let queues = 0
+const newQueue = (): string => `unit-${process.pid}-${++queues}`
 
 /** An app on a queue of its own, or of another app's. */
 async function build (t: Test, { define, options = {}, ready = true }: {
@@ -29,7 +30,7 @@ async function build (t: Test, { define, options = {}, ready = true }: {
   const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
   t.teardown(() => app.close())
   await app.register(fastifyTasks, { cancelTimeout: 300 })
-  await app.register(fastifyJobs, { connection: (await server).url, queue: `unit-${++queues}`, lockDuration: 3_000, cancelTimeout: 400, closeTimeout: 500, ...options })
+  await app.register(fastifyJobs, { connection: (await server).url, queue: newQueue(), lockDuration: 3_000, cancelTimeout: 400, closeTimeout: 500, ...options })
   await define?.(app)
   if (ready) await app.ready()
   return Object.assign(app, { lines })
@@ -265,7 +266,7 @@ t.test('a job whose name a task of this process has waits for it', async (t) => 
 })
 
 t.test('a job of an unknown kind is passed on until a process has it', async (t) => {
-  const queue = `unit-${++queues}`
+  const queue = newQueue()
   const define = (app: FastifyInstance): void => app.defineJob('special', async (_app, _task, _data, { attempts }) => attempts)
   const plain = await build(t, { options: { queue } })
   const adder = await build(t, { options: { queue, worker: false }, define })
@@ -297,7 +298,7 @@ t.test('a waiting job is listed, cancelled and gone', async (t) => {
 })
 
 t.test('closing hands jobs back, and ends every wait', async (t) => {
-  const queue = `unit-${++queues}`
+  const queue = newQueue()
   const app = await build(t, { options: { queue }, define: (app) => app.defineJob('long', untilStopped) })
   const other = await build(t, { options: { queue, worker: false }, define: (app) => app.defineJob('long', untilStopped) })
   const job = await app.addJob('long', {}, { name: 'long' })
