@@ -39,7 +39,7 @@ const verbs: Array<[string, (options: any) => object, Record<string, Taken>]> = 
   ['the plugin', (options) => checkPluginOptions({ connection: {}, ...options }), {
     connection: {
       takes: [{}, 'redis://h', 'rediss://h', 'postgres://h', 'postgresql://h'],
-      refuses: ['http://h', 'redis:/h', 'redi://h', 'at redis://h', '', 1, null],
+      refuses: ['http://h', 'redis:/h', 'redi://h', 'at redis://h', '', 1, null, Symbol('no')],
       expected: 'an object or a redis:// or postgres:// URL'
     },
     queue: { takes: ['q'], refuses: ['', 'a:b', 1, null], expected: "a non-empty string without ':'" },

@@ -95,13 +95,14 @@ t.test('a progress that the engine does not take is logged, and the job and its 
 
 t.test('of many reports at once the engine is told the first and the latest', async (t) => {
   const told: unknown[] = []
-  const { app, runner } = await runnerOf(t, async (_app, task) => {
+  const { app, runner, lines } = await runnerOf(t, async (_app, task) => {
     for (const value of [10, 20, 30]) task.updateProgress(value)
     return 'done'
   })
   app.addTask(async (_app, task) => { task.updateProgress(1) })
   t.equal(await runner.process(stored({ updateProgress: async (value: unknown) => { told.push(value) } })), 'done')
   t.same(told, [10, 30])
+  t.same(lines, [])
 })
 
 t.test('a job has not ended before the engine knows its progress', async (t) => {
