@@ -34,7 +34,8 @@ t.test('fifty thousand tasks of every kind come and go, and nothing of them is l
 
   t.equal(app.tasks.size, 0)
   t.equal(getEventListeners(outer.signal, 'abort').length, 0)
-  t.same(handles(), before)
+  // What was open before, for this test or for what runs it, may have been closed since.
+  t.same(Object.entries(handles()).filter(([kind, count]) => count > (before[kind] ?? 0)), [])
   t.ok(counts.end > 60_000, 'each has told of its end')
   // Half a kilobyte for each, if they were held: 25 MB.
   t.ok(growth < 5 * 2 ** 20, `the heap has grown by ${growth} bytes`)
@@ -55,8 +56,13 @@ t.test('a task that has ended and was forgotten is not held by its outer signal,
     app.purgeTasks()
     return tasks.map((task) => new WeakRef(task))
   })()
-  await new Promise(resolve => setImmediate(resolve))
-  gc()
-  t.equal(refs.filter((ref) => ref.deref() !== undefined).length, 0)
+  const held = (): number => refs.filter((ref) => ref.deref() !== undefined).length
+  // More than once: what V8 compiles in the background it holds itself until that is done.
+  for (let turns = 0; turns < 100; turns++) {
+    await new Promise(resolve => setImmediate(resolve))
+    gc()
+    if (held() === 0) break
+  }
+  t.equal(held(), 0)
   t.notOk(outer.signal.aborted)
 })
