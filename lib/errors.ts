@@ -73,7 +73,7 @@ export const FST_ERR_JOB_DEFINED_LATE = createError<'FST_ERR_JOB_DEFINED_LATE', 
 export const FST_ERR_JOB_UNKNOWN_KIND = createError<'FST_ERR_JOB_UNKNOWN_KIND', [kind: string]>(
   'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400)
 
-/** The data of a job is not JSON, or does not pass the schema of its kind. Nothing was stored. */
+/** The data of a job is not JSON, has more bytes than its `sizeLimit`, or does not pass the schema of its kind. Nothing was stored. */
 export const FST_ERR_JOB_INVALID_DATA = createError<'FST_ERR_JOB_INVALID_DATA', [kind: string, problem: string]>(
   'FST_ERR_JOB_INVALID_DATA', "Data of a job of kind '%s' %s", 400)
 

@@ -26,7 +26,7 @@ export interface RunningJob {
   readonly attempts: number
 }
 
-/** Options that BullMQ takes for each job, handed over as they are. */
+/** Options that BullMQ takes for each job, checked and handed over as they are. `sizeLimit` is that of the data alone, in bytes. */
 export interface EngineJobOptions extends DefaultJobOptions {
   telemetry?: { metadata?: string, omitContext?: boolean }
 }
