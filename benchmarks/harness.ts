@@ -100,7 +100,7 @@ export async function measure (file: string, figure: Figure): Promise<Report> {
         const values = await playRound(children)
         if (round >= 0) measured.push(values)
       }
-      for (const child of children.values()) child.disconnect()
+      await Promise.all([...children.values()].map(leave))
     }
   } finally {
     await stop?.()
@@ -126,6 +126,12 @@ async function playRound (children: Map<string, ChildProcess>): Promise<Measured
     values[name] = await answer(child)
   }
   return values
+}
+
+async function leave (child: ChildProcess): Promise<void> {
+  const gone = once(child, 'exit')
+  child.disconnect()
+  await gone
 }
 
 async function answer (child: ChildProcess): Promise<number> {
