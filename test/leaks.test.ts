@@ -9,22 +9,13 @@ import { comeAndGo } from './long/soak/every-kind'
 setFlagsFromString('--expose-gc')
 const gc: () => void = runInNewContext('gc')
 
-/** Collects until `enough`: the last batch's timers, and what V8 compiles in the background, hold what they use a little longer. */
-async function collect (enough: () => boolean): Promise<void> {
-  for (let turns = 0; turns < 100; turns++) {
-    await new Promise(resolve => setImmediate(resolve))
-    gc()
-    if (enough()) break
-  }
-}
-
 function handles (): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const handle of process.getActiveResourcesInfo()) counts[handle] = (counts[handle] ?? 0) + 1
   return counts
 }
 
-t.test('fifty thousand tasks of every kind come and go, and nothing of them is left', async (t) => {
+t.test('tasks of every kind come and go, fifty thousand a round, and nothing of them is left', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(fastifyTasks)
@@ -33,21 +24,29 @@ t.test('fifty thousand tasks of every kind come and go, and nothing of them is l
   for (const event of ['start', 'progress', 'end'] as const) app.tasks.on(event, () => { counts[event]++ })
   const outer = new AbortController()
 
-  await comeAndGo(app, 10_000, outer.signal)
+  const heapAfter = async (tasks: number): Promise<number> => {
+    await comeAndGo(app, tasks, outer.signal)
+    gc()
+    return process.memoryUsage().heapUsed
+  }
+
+  let heap = await heapAfter(10_000)
   const before = handles()
-  gc()
-  const { heapUsed } = process.memoryUsage()
-  const growth = (): number => process.memoryUsage().heapUsed - heapUsed
-  await comeAndGo(app, 50_000, outer.signal)
-  await collect(() => growth() < 5 * 2 ** 20)
+  const growths: number[] = []
+  // More than once: a leak is there each time, what the runner and V8 keep of the sources they compile meanwhile is not.
+  for (let round = 0; round < 3; round++) {
+    const now = await heapAfter(50_000)
+    growths.push(now - heap)
+    heap = now
+  }
 
   t.equal(app.tasks.size, 0)
   t.equal(getEventListeners(outer.signal, 'abort').length, 0)
   // What was open before, for this test or for what runs it, may have been closed since.
   t.same(Object.entries(handles()).filter(([kind, count]) => count > (before[kind] ?? 0)), [])
   t.ok(counts.end > 60_000, 'each has told of its end')
-  // Half a kilobyte for each, if they were held: 25 MB.
-  t.ok(growth() < 5 * 2 ** 20, `the heap has grown by ${growth()} bytes`)
+  // Half a kilobyte for each, if they were held: 25 MB a round.
+  t.ok(Math.min(...growths) < 5 * 2 ** 20, `the heap has grown by ${growths.join(', ')} bytes`)
 })
 
 t.test('a task that has ended and was forgotten is not held by its outer signal, its lease or its listeners', async (t) => {
@@ -66,7 +65,12 @@ t.test('a task that has ended and was forgotten is not held by its outer signal,
     return tasks.map((task) => new WeakRef(task))
   })()
   const held = (): number => refs.filter((ref) => ref.deref() !== undefined).length
-  await collect(() => held() === 0)
+  // More than once: what V8 compiles in the background it holds itself until that is done.
+  for (let turns = 0; turns < 100; turns++) {
+    await new Promise(resolve => setImmediate(resolve))
+    gc()
+    if (held() === 0) break
+  }
   t.equal(held(), 0)
   t.notOk(outer.signal.aborted)
 })
