@@ -14,7 +14,7 @@ const root = new AsyncResource('FastifyTasksLeaseClock')
 
 /**
  * A coarse clock, shared by the leases of about the same ttl: a real clock read at every heartbeat would cost more than the
- * heartbeat, and a timer for every lease more than the task. It runs only while there are leases. A lease lapses at most three
+ * heartbeat, and a timer for every lease more than the task. It runs only while there are leases. A lease lapses at most four
  * ticks late, never early.
  *
  * It counts ticks, not time. A blocked event loop is a single tick, so heartbeats that queued behind the blockage are read
@@ -58,8 +58,9 @@ export class LeaseClock {
 
   /** The tick at which the lease lapses unless it is renewed. */
   private dueTick ({ ttl, renewedTick }: LeaseHolder): number {
-    // Two ticks more than the ttl: the first may be nearly over when it is counted, and one may be a blocked loop.
-    return renewedTick + Math.ceil(ttl / this.interval) + 2
+    // Three ticks more than the ttl: at a renewal the first may be overdue and the next all but due, and the last may be a blocked
+    // loop with a heartbeat behind it.
+    return renewedTick + Math.ceil(ttl / this.interval) + 3
   }
 
   private note (holder: LeaseHolder): void {

@@ -190,7 +190,7 @@ t.test('ticks that are late by less than a tick make a lease neither early nor l
   let lapsedAt = 0
   const holder = new Holder(800, () => { lapsedAt = time.now })
   while (time.now < 2_000) time.stall(10)
-  t.ok(lapsedAt >= 800 && lapsedAt <= 875, `${lapsedAt} ms`)
+  t.ok(lapsedAt >= 800 && lapsedAt <= 900, `${lapsedAt} ms`)
   t.ok(holder.alone)
 })
 
@@ -204,6 +204,22 @@ for (const late of [25, 26, 1_000]) {
     holder.end()
   })
 }
+
+t.test('a lease that began before a late tick was counted is not lapsed by a stall that begins within its ttl', async (t) => {
+  const time = fakeTime(t)
+  const first = new Holder(800, () => {})
+  await time.pass(10, () => {})
+  let lapsed = false
+  setImmediate(() => new Holder(800, () => { lapsed = true }))
+  // It begins 30 ms after the clock: its first tick was due 5 ms before.
+  time.stall(20)
+  await time.pass(799, () => {})
+  time.stall(24)
+  t.notOk(lapsed, 'a heartbeat may wait behind the stall')
+  await time.pass(100, () => {})
+  t.ok(lapsed)
+  t.ok(first.alone)
+})
 
 t.test('leases of about the same length share a timer, and none is left', async (t) => {
   const time = fakeTime(t)
