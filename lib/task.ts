@@ -29,41 +29,44 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
   startedAt: number | undefined = undefined
   endedAt: number | undefined = undefined
   state: api.TaskState = 'pending'
-  progress: api.TaskProgress | undefined = undefined
   /** A task without a name of the user's is forgotten when it ends. */
   readonly named: boolean
-  readonly onClose: api.TaskOptions['onClose']
-  readonly outerSignal: AbortSignal | undefined
-  readonly ttl: number
-  renewedTick = 0
-
-  /** The clock of its lease, if it has one, until it ends. */
-  private lease: LeaseClock | undefined
-  /** Set by the first request to stop. */
-  private cancellation: { reason: unknown } | undefined = undefined
   /** The result or the error. */
   private outcome: unknown = undefined
-  private controller: AbortController | undefined = undefined
-  private childLogger: FastifyBaseLogger | undefined = undefined
+
+  // What only some tasks have is declared and not initialised: even `undefined` takes its place in each of them.
+  declare progress: api.TaskProgress | undefined
+  declare readonly onClose: api.TaskOptions['onClose']
+  declare readonly outerSignal: AbortSignal | undefined
+  declare readonly ttl: number
+  declare renewedTick: number
+  /** The clock of its lease, if it has one, until it ends. */
+  declare private lease: LeaseClock | undefined
+  /** Set by the first request to stop. */
+  declare private cancellation: { reason: unknown } | undefined
+  declare private controller: AbortController | undefined
+  declare private childLogger: FastifyBaseLogger | undefined
   /** Set by the first who awaits the task. */
-  private promise: Promise<T> | undefined = undefined
+  declare private promise: Promise<T> | undefined
   /** The wait of the first `stop` that took longer than a turn, which later ones join. */
-  private stopping: Promise<boolean> | undefined = undefined
-  private endCallbacks: Array<() => void> | undefined = undefined
+  declare private stopping: Promise<boolean> | undefined
+  declare private endCallbacks: Array<() => void> | undefined
 
   constructor (
     readonly name: string,
     private readonly app: FastifyInstance,
     private readonly owner: TaskOwner,
     private work: api.TaskFunction<T> | undefined,
-    options: api.TaskOptions
+    { name: chosen, onClose, signal, ttl }: api.TaskOptions
   ) {
     super()
-    this.named = options.name !== undefined
-    this.onClose = options.onClose
-    this.ttl = options.ttl ?? 0
-    this.lease = options.ttl === undefined ? undefined : clockFor(options.ttl)
-    this.outerSignal = options.signal
+    this.named = chosen !== undefined
+    if (onClose !== undefined) this.onClose = onClose
+    if (signal !== undefined) this.outerSignal = signal
+    if (ttl !== undefined) {
+      this.ttl = ttl
+      this.lease = clockFor(ttl)
+    }
   }
 
   // --- the way of a task ---
@@ -118,14 +121,14 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
     this.work = undefined
     // A cancelled task has no result, and its error is made when asked for.
     if (state !== 'cancelled') this.outcome = outcome
-    this.lease?.end(this)
-    this.lease = undefined
+    if (this.lease !== undefined) {
+      this.lease.end(this)
+      this.lease = undefined
+    }
     this.logEnd()
     this.owner.release(this)
     this.owner.emit('end', this)
-    const callbacks = this.endCallbacks
-    this.endCallbacks = undefined
-    callbacks?.forEach((callback) => callback())
+    this.endCallbacks?.forEach((callback) => callback())
   }
 
   private logEnd (): void {

@@ -117,6 +117,18 @@ t.test('a signal is made for the task that asks for it, once', async (t) => {
   t.equal(made, 1)
 })
 
+t.test('what a task was not asked for has no place in it', async (t) => {
+  const app = await readyApp(t)
+  const plain = app.addTask(async () => {}, { name: 'plain' })
+  const asked = app.addTask(async (_app, { signal }) => signal.aborted, { name: 'asked', ttl: 60_000, onClose: 'wait' })
+  asked.updateProgress(1)
+  await asked
+  await ended(plain)
+  t.equal(Object.keys(plain).length, 12)
+  const more = Object.keys(asked).filter((key) => !Object.hasOwn(plain, key))
+  t.same(new Set(more), new Set(['onClose', 'ttl', 'renewedTick', 'lease', 'progress', 'controller', 'promise', 'endCallbacks']))
+})
+
 t.test('a task that nobody awaits makes no promise but the one that follows its own', async (t) => {
   const app = await readyApp(t)
   const work = async (): Promise<void> => {}
