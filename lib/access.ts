@@ -27,13 +27,22 @@ const isFunction = (value: unknown): boolean => typeof value === 'function'
 export type Check = [expected: string, accepts: (value: any) => boolean]
 
 export const CHECKS = {
-  onRequest: ['a function or a list of functions', (value) => isFunction(value) || (Array.isArray(value) && value.every(isFunction))],
+  onRequest: ['a function or a list of functions', (value) => isFunction(value) || isListOf(isFunction, value)],
   exposeErrors: ['a boolean', (value) => typeof value === 'boolean'],
-  allowedOrigins: ['a list of origins such as https://example.com', (value) => Array.isArray(value) && value.every(isOrigin)]
+  allowedOrigins: ['a list of origins such as https://example.com', (value) => isListOf(isOrigin, value)]
 } satisfies Record<string, Check>
 
+function isListOf (accepts: (value: unknown) => boolean, value: unknown): boolean {
+  // Spread, for `every` passes over a hole.
+  return Array.isArray(value) && [...value].every(accepts)
+}
+
+/** Whether a browser would send it, letter by letter. */
 function isOrigin (value: unknown): boolean {
-  return typeof value === 'string' && /^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/.test(value)
+  if (typeof value !== 'string' || !/^[a-z][a-z0-9+.-]*:\/\/[^/\s?#@*]+$/.test(value) || !URL.canParse(value)) return false
+  const { origin } = new URL(value)
+  // So it is for schemes that the URL standard knows nothing of.
+  return origin === value || origin === 'null'
 }
 
 /**
@@ -65,6 +74,15 @@ export function refuseForeignOrigins (app: FastifyInstance, allowedOrigins: stri
   app.addHook('onRequest', async (request) => {
     const { origin } = request.headers
     if (origin === undefined || allowedOrigins.includes(origin)) return
-    if (!URL.canParse(origin) || new URL(origin).host !== request.host?.toLowerCase()) throw new FST_ERR_TASK_FOREIGN_ORIGIN(origin)
+    if (!isOwnOrigin(origin, request)) throw new FST_ERR_TASK_FOREIGN_ORIGIN(origin)
   })
+}
+
+function isOwnOrigin (origin: string, { protocol, host }: FastifyRequest): boolean {
+  if (!URL.canParse(origin)) return false
+  const page = new URL(origin)
+  // A page that came by https may meet a server that sees http, behind a proxy it was not told of. Not the other way round.
+  if (page.protocol !== 'https:' && page.protocol !== `${protocol}:`) return false
+  const own = `${page.protocol}//${host ?? ''}`
+  return URL.canParse(own) && new URL(own).host === page.host
 }
