@@ -1,10 +1,11 @@
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest, RouteOptions as FastifyRoute } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyRequest, RouteOptions as FastifyRoute } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TaskState } from '../types/task'
 import { CHECKS, checkAccess, protect, type AccessOptions, type Check } from './access'
 import { kJobsSource, tasksSource, type ControlSource, type Snapshot } from './control-source'
 import { FST_ERR_TASK_JOBS_MISSING, FST_ERR_TASK_NOT_FOUND } from './errors'
 import { STATES, documented, errorSchema, jobSnapshotSchema, publicSnapshot, snapshotSchema } from './schemas'
+import { defaultValidatorCompiler } from './validator-compiler'
 
 interface RoutesOptions extends AccessOptions {
   /** What the routes list, show and cancel: the tasks of this process (the default), or the jobs of the fleet. */
@@ -29,6 +30,9 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
   const show = (snapshot: Snapshot): Snapshot => publicSnapshot(snapshot, exposeErrors)
   protect(app, options)
   acceptEmptyBodies(app)
+  // The app's own compilers may read schemas of another kind.
+  app.setValidatorCompiler(await defaultValidatorCompiler())
+  app.setSerializerCompiler(() => serialize)
 
   app.get<{ Querystring: { state?: TaskState } }>('/', {
     schema: documented({
@@ -101,6 +105,13 @@ function jobsSource (app: FastifyInstance): ControlSource {
   if (!app.hasDecorator(kJobsSource)) throw new FST_ERR_TASK_JOBS_MISSING()
   // Not by `getDecorator`, which the first Fastify 5 has not.
   return (app as unknown as { [kJobsSource]: ControlSource })[kJobsSource]
+}
+
+/** Answers with what was sent: the schemas describe it, but an app's own error handler may have another body. */
+function serialize (body: unknown): string {
+  if (!(body instanceof Error)) return JSON.stringify(body)
+  const { statusCode, code, error, message } = body as FastifyError & { error: string }
+  return JSON.stringify({ statusCode, code, error, message })
 }
 
 /** No route but `POST /` needs a body, so an empty one of type JSON is none. */

@@ -1,12 +1,13 @@
-import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { FST_ERR_JOB_INVALID_DATA } from '../errors'
+import { defaultValidatorCompiler } from '../validator-compiler'
 
 /**
  * The function that checks a kind's data, compiled as the schema of a request's body would be. What it fills in or converts is
  * kept, as for a body. It throws FST_ERR_JOB_INVALID_DATA.
  */
 export async function validatorFor (app: FastifyInstance, kind: string, schema: object): Promise<(data: unknown) => void> {
-  const compile = app.validatorCompiler ?? await defaultCompiler(app)
+  const compile = app.validatorCompiler ?? await defaultValidatorCompiler(app.getSchemas())
   const validate = compile({ schema, method: 'POST', url: '', httpPart: 'body' })
   return (data) => {
     const verdict: any = validate(data)
@@ -14,14 +15,4 @@ export async function validatorFor (app: FastifyInstance, kind: string, schema: 
     const problems = (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`.trim())
     throw new FST_ERR_JOB_INVALID_DATA(kind, `fails its schema: ${verdict?.error?.message ?? problems.join(', ')}`)
   }
-}
-
-/** Fastify makes an app's compiler for its first route with a schema. An app without one borrows that of an app with one. */
-async function defaultCompiler (app: FastifyInstance): Promise<FastifySchemaCompiler<any>> {
-  const { fastify } = require('fastify') as typeof import('fastify')
-  const other = fastify()
-  for (const shared of Object.values(app.getSchemas())) other.addSchema(shared)
-  other.post('/', { schema: { body: {} } }, async () => {})
-  await other.ready()
-  return other.validatorCompiler!
 }

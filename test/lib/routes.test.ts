@@ -1,4 +1,5 @@
 import swagger from '@fastify/swagger'
+import type { FastifyError } from 'fastify'
 import t from 'tap'
 import { kJobsSource, type ControlSource } from '../../lib/control-source'
 import tasksRoutes from '../../lib/routes'
@@ -34,7 +35,7 @@ t.test('the routes', async (t) => {
     for (const [method, url] of unknown) {
       const reply = await app.inject({ method, url })
       t.equal(reply.statusCode, 404, `${method} ${url}`)
-      t.equal(reply.json().code, 'FST_ERR_TASK_NOT_FOUND')
+      t.match(reply.json(), { statusCode: 404, code: 'FST_ERR_TASK_NOT_FOUND', error: 'Not Found', message: /^Task '.*' was not found$/ })
     }
   })
 
@@ -234,6 +235,29 @@ t.test('jobs are served from their own source', async (t) => {
   for (const payload of [undefined, {}, { kind: '' }, { kind: 'k', name: '' }, { kind: 'k', ttl: 0 }, { kind: 'k', ttl: 1.5 }]) {
     t.equal((await app.inject({ method: 'POST', url: '/jobs', payload })).statusCode, 400, JSON.stringify(payload))
   }
+})
+
+t.test("an app's own error handler and hooks answer with the bodies they choose", async (t) => {
+  const app = await makeApp(t)
+  app.setErrorHandler<FastifyError>((error, _request, reply) => reply.code(error.statusCode!).send({ error: { code: error.code } }))
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.register(tasksRoutes, { prefix: '/down', onRequest: async (_request, reply) => reply.send({ maintenance: true }) })
+  t.same((await app.inject('/down')).json(), { maintenance: true })
+  t.same((await app.inject('/tasks/no')).json(), { error: { code: 'FST_ERR_TASK_NOT_FOUND' } })
+  t.same((await app.inject('/tasks?state=asleep')).json(), { error: { code: 'FST_ERR_VALIDATION' } })
+})
+
+t.test("an app's own compilers need not know JSON schemas", async (t) => {
+  const app = await makeApp(t)
+  const compiler = ({ schema }: { schema: any }) => schema.safeParse.bind(schema)
+  app.setValidatorCompiler(compiler)
+  app.setSerializerCompiler(compiler)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  addIdle(app, 'idle')
+  await started(app, 'idle')
+  t.match((await app.inject('/tasks?state=running')).json(), { tasks: [{ name: 'idle' }] })
+  t.equal((await app.inject('/tasks?state=asleep')).statusCode, 400)
 })
 
 t.test('swagger describes the routes completely', async (t) => {

@@ -34,8 +34,9 @@ let polledAt = 0
 
 async function api (path, options) {
   const response = await fetch(new URL(`api/${path}`, here), options)
-  const body = response.status === 204 ? undefined : await response.json()
-  if (!response.ok) throw new Error(body.message)
+  // Who guards the routes may refuse without a word.
+  const body = await response.json().catch(() => ({}))
+  if (!response.ok) throw new Error(body.message ?? `${response.status} ${response.statusText}`)
   const date = Date.parse(response.headers.get('date'))
   // The header knows whole seconds alone.
   if (!Number.isNaN(date)) ahead = Math.abs(date - Date.now()) > 2_000 ? date - Date.now() : 0
