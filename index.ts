@@ -14,7 +14,7 @@ declare module 'fastify' {
      * Synchronous, and never runs the function itself. Do not return the task from an `async` function unless its result is
      * to be waited for: JavaScript awaits whatever has a `then`.
      * @throws FST_ERR_TASK_NAME_IN_USE, FST_ERR_TASKS_CLOSED, FST_ERR_TASK_INVALID_OPTION, FST_ERR_TASK_INVALID_ARGUMENT;
-     * then nothing was added
+     * then nothing was added; a promise that was handed over is logged if it fails
      */
     addTask<T>(work: types.TaskFunction<T> | PromiseLike<T>, options?: types.TaskOptions): types.Task<T>
     /** The task of this name, live or ended and not yet purged. */

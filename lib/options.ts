@@ -41,7 +41,7 @@ export function checkPluginOptions (options: FastifyTasksOptions): Required<Fast
 
 /** @throws FST_ERR_TASK_INVALID_OPTION naming the option that is wrong or unknown */
 export function checkTaskOptions (options: TaskOptions = NO_OPTIONS): TaskOptions {
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new FST_ERR_TASK_INVALID_ARGUMENT('options', 'an object', show(options))
   }
   for (const option in options) checkTaskOption(option, options[option as keyof TaskOptions])

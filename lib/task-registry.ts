@@ -7,6 +7,7 @@ import { checkName, checkTaskOptions, show } from './options'
 import { link, unlink } from './outer-signal'
 import { Task, type TaskOwner } from './task'
 import { TasksView } from './tasks-view'
+import { logThrown } from './thrown'
 
 /** The tasks of an app by name: the live ones, which it owns, and the named ones that have ended. */
 export class TaskRegistry implements TaskOwner {
@@ -33,6 +34,15 @@ export class TaskRegistry implements TaskOwner {
   // --- the verbs ---
 
   add<T> (app: FastifyInstance, work: api.TaskFunction<T> | PromiseLike<T>, options?: api.TaskOptions): Task<T> {
+    try {
+      return this.admit(app, work, options)
+    } catch (error) {
+      if (typeof work !== 'function') logFailure(work, this.log)
+      throw error
+    }
+  }
+
+  private admit<T> (app: FastifyInstance, work: api.TaskFunction<T> | PromiseLike<T>, options?: api.TaskOptions): Task<T> {
     const checked = checkTaskOptions(options)
     const isFunction = typeof work === 'function'
     if (!isFunction && typeof (work as PromiseLike<T> | undefined)?.then !== 'function') {
@@ -80,15 +90,18 @@ export class TaskRegistry implements TaskOwner {
 
   /** The app has begun to close: requests that wait for a task keep it from going on, but not for longer than `closeTimeout`. */
   prepareClose (): void {
-    this.closeTimer ??= setTimeout(() => {
+    this.closeTimer ??= setTimeout(async () => {
       this.closed = true
-      this.cancelAll(this.live().filter((task) => !this.mayFinish(task)))
+      await this.stopAll(this.live().filter((task) => !this.mayFinish(task)))
+      // Closing has not come to the tasks yet.
+      if (this.closeTimer !== undefined) this.warnOfLive('Task is still running, and a request that waits for it may keep the app from closing')
     }, this.closeTimeout)
   }
 
   /** Cancels every task, each in its turn, and waits for them within the time-outs. Names those that go on regardless. */
   async close (): Promise<void> {
     clearTimeout(this.closeTimer)
+    this.closeTimer = undefined
     this.closed = true
     const live = this.live()
     const finishing = live.filter((task) => this.mayFinish(task))
@@ -96,9 +109,11 @@ export class TaskRegistry implements TaskOwner {
       this.stopAll(live.filter((task) => !this.mayFinish(task))),
       allEnded(finishing, this.closeTimeout).then(() => this.stopAll(finishing))
     ])
-    for (const task of this.live()) {
-      this.log.warn({ task: task.name, age: Date.now() - task.createdAt }, 'Task is still running after the app was closed')
-    }
+    this.warnOfLive('Task is still running after the app was closed')
+  }
+
+  private warnOfLive (message: string): void {
+    for (const task of this.live()) this.log.warn({ task: task.name, age: Date.now() - task.createdAt }, message)
   }
 
   private live (): Task[] {
@@ -180,6 +195,11 @@ function startTask (task: Task): void {
 // A function of its own: one with a closure in it makes room for that at every call.
 function later (task: Task): () => void {
   return AsyncResource.bind(() => { setImmediate(startTask, task) })
+}
+
+/** Of a promise that is refused: whoever handed it over has let go of it, and its failure would end the process. */
+function logFailure (promise: unknown, log: FastifyBaseLogger): void {
+  Promise.resolve(promise).catch((error) => logThrown(log, error, 'A promise that was refused as a task failed'))
 }
 
 /** Resolves when all of the tasks have ended, or after `timeout` ms. */

@@ -111,7 +111,7 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
   }
 
   private fail (error: unknown): void {
-    const cancelled = this.cancellation !== undefined && (error === this.signal.reason || isAbortError(error))
+    const cancelled = this.cancellation !== undefined && (Object.is(error, this.signal.reason) || isAbortError(error))
     this.end(cancelled ? 'cancelled' : 'failed', error)
   }
 

@@ -253,6 +253,24 @@ t.test('requests in flight that wait for a task end closeTimeout after closing b
   t.equal(app.getTask('awaited')?.state, 'cancelled')
 })
 
+t.test('a request that waits for a task that does not stop keeps the app from closing, which is logged', async (t) => {
+  const { lines, logger } = logged('warn')
+  const app = await appWithTasks(t, { closeTimeout: 30 }, { logger })
+  let finish = (): void => {}
+  const done = new Promise<void>((resolve) => { finish = resolve })
+  app.get('/', () => app.addTask(() => done, { name: 'deaf' }))
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const reply = fetch(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}/`, { headers: { connection: 'close' } })
+  while (app.getTask('deaf')?.state !== 'running') await delay(1)
+  const closed = app.close()
+  while (lines.length === 0) await delay(1)
+  t.match(lines, [{ level: 40, task: 'deaf', age: Number, msg: /^Task is still running, and a request that waits for it may keep/ }])
+  finish()
+  t.equal((await reply).status, 503)
+  await closed
+  t.equal(lines.filter(({ task }) => task === 'deaf').length, 1)
+})
+
 t.test('300 WebSocket clients with a task each leave nothing behind when they are cut off', async (t) => {
   const clients = 300
   const app = await appWithTasks(t)

@@ -89,7 +89,7 @@ for (const [title, options, message] of wrong) {
 }
 
 t.test('options that are no object are refused', async (t) => {
-  for (const options of [null, 'name', 1, true]) {
+  for (const options of [null, 'name', 1, true, []]) {
     t.throws(() => checkTaskOptions(options as {}), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: /'options' must be an object/ })
   }
 })

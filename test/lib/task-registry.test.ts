@@ -55,6 +55,19 @@ t.test('the name of a live task is refused, also while it is cancelling, and not
   t.equal(app.tasks.size, 1)
 })
 
+t.test('a promise that is refused and fails is logged, and is no unhandledRejection', async (t) => {
+  const { lines, logger } = logged('error')
+  const app = await readyApp(t, {}, { logger })
+  app.addTask(deaf, { name: 'a' })
+  t.throws(() => app.addTask(Promise.reject(new Error('in use')), { name: 'a' }), { code: 'FST_ERR_TASK_NAME_IN_USE' })
+  t.throws(() => app.addTask(Promise.reject(new Error('option')), { ttl: 0 }), { code: 'FST_ERR_TASK_INVALID_OPTION' })
+  await app.close()
+  t.throws(() => app.addTask(Promise.reject(new Error('closed'))), { code: 'FST_ERR_TASKS_CLOSED' })
+  await nextTurn()
+  t.same(lines.map(({ err, msg }) => [err!.message, msg]), ['in use', 'option', 'closed'].map(
+    (message) => [message, 'A promise that was refused as a task failed']))
+})
+
 t.test('the name of an ended task is free at once, and its end does not remove the new one', async (t) => {
   const app = await readyApp(t)
   const first = app.addTask(untilCancelled, { name: 'a' })

@@ -157,6 +157,15 @@ for (const [title, work, state] of [
   })
 }
 
+t.test('a cancelled task that throws a reason that equals nothing ends as cancelled', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilCancelled)
+  await started(task)
+  task.cancel(NaN)
+  await ended(task)
+  t.equal(task.state, 'cancelled')
+})
+
 t.test('an AbortError without a cancel is a failure', async (t) => {
   const app = await readyApp(t)
   const error = new DOMException('not ours', 'AbortError')

@@ -11,6 +11,13 @@ t.test('the tasks are iterated in the order added, ended ones included', async (
   t.equal(app.tasks.size, 3)
 })
 
+t.test('the tasks are there to read alone', async (t) => {
+  const app = await readyApp(t)
+  app.addTask(untilCancelled)
+  t.same(Object.values(app.tasks).filter((value) => value instanceof Map), [])
+  t.throws(() => { (app.tasks as { size: number }).size = 0 }, TypeError)
+})
+
 t.test('start, progress and end are told once each, with the task', async (t) => {
   const app = await readyApp(t)
   const seen: unknown[] = []
