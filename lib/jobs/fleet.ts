@@ -45,7 +45,13 @@ export class Fleet {
   async get (name: string): Promise<Job | undefined> {
     const live = await this.find(name, (queue, id) => this.read(queue, id))
     if (live !== undefined) return live
-    for await (const job of this.list(ENDED)) if (job.name === name) return job
+    const ended = await Promise.all(ENDED.map((state) => this.firstOf(state, name)))
+    // One of each, of which the latest had the name last.
+    return ended.reduce((a, b) => b === undefined || (a !== undefined && a.endedAt! > b.endedAt!) ? a : b)
+  }
+
+  private async firstOf (state: typeof ENDED[number], name: string): Promise<Job | undefined> {
+    for await (const job of this.list([state])) if (job.name === name) return job
     return undefined
   }
 

@@ -110,6 +110,13 @@ t.test('a job that has ended is found among the kept, by its name', async (t) =>
   t.equal(await fleetOf(store).get('nobody'), undefined)
 })
 
+t.test('of the ended that had a name the latest is found, however they ended', async (t) => {
+  for (const [completed, failed, state] of [[1, 2, 'failed'], [2, 1, 'completed'], [2, 2, 'failed']] as const) {
+    const store = asking({ getDeduplicationJobId: async () => null, getJobs: async ([state]: [string]) => [stored({ finishedOn: state === 'completed' ? completed : failed })] })
+    t.match(await fleetOf(store).get('a'), { state })
+  }
+})
+
 t.test('a job that ends while it is read is shown with its outcome, or not at all when it has gone', async (t) => {
   const ended = stored({ finishedOn: 1, returnvalue: 7 })
   for (const [answers, states, expected] of [
