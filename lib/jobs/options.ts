@@ -11,8 +11,8 @@ const integer = (min: number): Check => [`an integer from ${min} to ${MAX_TIMEOU
 const text: Check = ['a non-empty string', (value) => typeof value === 'string' && value !== '']
 const object: Check = ['an object', (value) => typeof value === 'object' && value !== null]
 const flag: Check = ['true or false', (value) => typeof value === 'boolean']
-const retention: Check = ['true, false, a count, or { age, count }',
-  (value) => typeof value === 'boolean' || Number.isInteger(value) || object[1](value)]
+const retention: Check = ['true, false, a count, or { age in s, count }',
+  (value) => flag[1](value) || integer(0)[1](value) || holdsAll(value, { age: integer(0), count: integer(0), limit: integer(0) })]
 
 /** What the engine takes for a job. It checks little by itself, and late. */
 const ENGINE_JOB_OPTIONS: Record<string, Check> = {
@@ -30,6 +30,11 @@ const ENGINE_JOB_OPTIONS: Record<string, Check> = {
   timestamp: ['ms since the epoch', (value) => Number.isSafeInteger(value) && (value as number) > 0]
 }
 
+/** Whether it is an object of nothing but these. */
+function holdsAll (value: unknown, checks: Record<string, Check>): boolean {
+  return object[1](value) && Object.entries(value as object).every(([key, part]) => Object.hasOwn(checks, key) && checks[key][1](part))
+}
+
 /** Any other the engine would refuse late: some only when an attempt has failed. */
 function isBackoff (value: unknown): boolean {
   if (!object[1](value)) return false
@@ -37,8 +42,16 @@ function isBackoff (value: unknown): boolean {
   return (type === 'fixed' || type === 'exponential') && integer(0)[1](delay) && typeof jitter === 'number' && jitter >= 0 && jitter <= 1
 }
 
+function isConnection (value: unknown): boolean {
+  if (!object[1](value)) return typeof value === 'string' && /^(rediss?|postgres(ql)?):\/\//.test(value)
+  // With such a client the engine would not work, and say so in the log alone.
+  const { options = {} } = value as { options?: { maxRetriesPerRequest?: unknown, keyPrefix?: unknown, redisOptions?: object } }
+  const { maxRetriesPerRequest, keyPrefix } = { ...options, ...options.redisOptions }
+  return typeof maxRetriesPerRequest !== 'number' && !keyPrefix
+}
+
 const PLUGIN_OPTIONS: Record<string, Check> = {
-  connection: ['an object or a redis:// or postgres:// URL', (value) => object[1](value) || (typeof value === 'string' && /^(rediss?|postgres(ql)?):\/\//.test(value))],
+  connection: ['an object, a client with maxRetriesPerRequest: null and no keyPrefix, or a redis:// or postgres:// URL', isConnection],
   queue: ["a non-empty string without ':'", (value) => text[1](value) && !(value as string).includes(':')],
   prefix: text,
   worker: flag,
@@ -46,7 +59,8 @@ const PLUGIN_OPTIONS: Record<string, Check> = {
   lockDuration: integer(1),
   stalledInterval: integer(1),
   maxStalledCount: integer(0),
-  limiter: object,
+  // Both must be there.
+  limiter: ['{ max, duration in ms }', (value) => holdsAll({ max: 0, duration: 0, ...value as object }, { max: integer(1), duration: integer(1) })],
   telemetry: object,
   removeOnComplete: retention,
   removeOnFail: retention,

@@ -12,7 +12,11 @@ const numberFrom = (min: number): Taken => ({
 const object: Taken = { takes: [{}], refuses: [null, 'text', 1], expected: 'an object' }
 const flag: Taken = { takes: [true, false], refuses: ['true', 1, null], expected: 'true or false' }
 const text: Taken = { takes: ['a'], refuses: ['', 1, null], expected: 'a non-empty string' }
-const retention: Taken = { takes: [true, false, 0, { age: 1 }], refuses: ['1', 1.5, null], expected: 'true, false, a count, or { age, count }' }
+const retention: Taken = {
+  takes: [true, false, 0, {}, { age: 1 }, { age: 1, count: 2, limit: 3 }],
+  refuses: ['1', 1.5, -1, null, { age: 'x' }, { count: 1.5 }, { limit: -1 }, { ages: 1 }],
+  expected: 'true, false, a count, or { age in s, count }'
+}
 
 const engine: Record<string, Taken> = {
   attempts: numberFrom(1),
@@ -38,9 +42,15 @@ const verbs: Array<[string, (options: any) => object, Record<string, Taken>]> = 
   ['defineJob', (options) => checkDefinition('kind', handler, options), { ...engine, schema: object, timeout: numberFrom(1) }],
   ['the plugin', (options) => checkPluginOptions({ connection: {}, ...options }), {
     connection: {
-      takes: [{}, 'redis://h', 'rediss://h', 'postgres://h', 'postgresql://h'],
-      refuses: ['http://h', 'redis:/h', 'redi://h', 'at redis://h', '', 1, null, Symbol('no')],
-      expected: 'an object or a redis:// or postgres:// URL'
+      takes: [
+        {}, 'redis://h', 'rediss://h', 'postgres://h', 'postgresql://h', { options: '-c search_path=x' },
+        { options: { maxRetriesPerRequest: null, keyPrefix: '' } }, { options: { redisOptions: { maxRetriesPerRequest: null } } }
+      ],
+      refuses: [
+        'http://h', 'redis:/h', 'redi://h', 'at redis://h', '', 1, null, Symbol('no'),
+        { options: { maxRetriesPerRequest: 20 } }, { options: { maxRetriesPerRequest: null, keyPrefix: 'x' } }, { options: { redisOptions: { maxRetriesPerRequest: 20 } } }
+      ],
+      expected: 'an object, a client with maxRetriesPerRequest: null and no keyPrefix, or a redis:// or postgres:// URL'
     },
     queue: { takes: ['q'], refuses: ['', 'a:b', 1, null], expected: "a non-empty string without ':'" },
     prefix: text,
@@ -49,7 +59,7 @@ const verbs: Array<[string, (options: any) => object, Record<string, Taken>]> = 
     lockDuration: numberFrom(1),
     stalledInterval: numberFrom(1),
     maxStalledCount: numberFrom(0),
-    limiter: object,
+    limiter: { takes: [{ max: 1, duration: 1 }], refuses: [null, 'text', 1, {}, { max: 1 }, { duration: 1 }, { max: 'x', duration: 1 }, { max: 1, duration: 1, x: 1 }], expected: '{ max, duration in ms }' },
     telemetry: object,
     removeOnComplete: retention,
     removeOnFail: retention,
@@ -82,7 +92,7 @@ t.test('options that are no object, and arguments that are none, are refused by 
   t.throws(() => checkDefinition('kind', 'no'), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: "'handler' must be a function, got 'no'" })
   t.throws(() => checkText('name', 7), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: "'name' must be a non-empty string, got 7" })
   t.throws(() => checkPluginOptions({} as never), {
-    code: 'FST_ERR_JOB_INVALID_OPTION', message: "'connection' must be an object or a redis:// or postgres:// URL, got undefined"
+    code: 'FST_ERR_JOB_INVALID_OPTION', message: /'connection' must be an object, .* or postgres:\/\/ URL, got undefined$/
   })
 })
 

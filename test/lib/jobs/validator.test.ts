@@ -33,6 +33,10 @@ t.test('the compiler that an app has set is asked as for a body, whichever way i
   for (verdict of [false, null, 0]) t.throws(() => validate('data'), { code: 'FST_ERR_JOB_INVALID_DATA', message: /fails its schema: $/ })
 })
 
+t.test('a schema that does not compile is a wrong option of its kind', async (t) => {
+  await t.rejects(validatorFor(Fastify(), 'thumbnail', { type: 'thing' }), { code: 'FST_ERR_JOB_INVALID_OPTION', message: /^Option 'schema' must be a schema that the app's validator compiles \(of kind 'thumbnail'\), got Error: / })
+})
+
 t.test('every problem that the compiled schema tells is told', async (t) => {
   const app = Fastify()
   app.setValidatorCompiler(() => Object.assign(() => false, {
