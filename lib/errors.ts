@@ -77,6 +77,10 @@ export const FST_ERR_JOB_UNKNOWN_KIND = createError<'FST_ERR_JOB_UNKNOWN_KIND', 
 export const FST_ERR_JOB_INVALID_DATA = createError<'FST_ERR_JOB_INVALID_DATA', [kind: string, problem: string]>(
   'FST_ERR_JOB_INVALID_DATA', "Data of a job of kind '%s' %s", 400)
 
+/** PostgreSQL holds no text with U+0000 or half of a surrogate pair, be it a name or within the data. Nothing was stored. */
+export const FST_ERR_JOB_INVALID_TEXT = createError<'FST_ERR_JOB_INVALID_TEXT', [problem: string, options?: ErrorOptions]>(
+  'FST_ERR_JOB_INVALID_TEXT', 'The store cannot hold a text: %s', 400)
+
 /** The name belongs to a live job, somewhere in the fleet. */
 export const FST_ERR_JOB_NAME_IN_USE = createError<'FST_ERR_JOB_NAME_IN_USE', [name: string]>(
   'FST_ERR_JOB_NAME_IN_USE', "Job name '%s' is in use by a live job", 409)

@@ -68,7 +68,7 @@ export interface Job<T = unknown> {
   readonly kind: string
   readonly state: TaskState
   readonly progress: TaskProgress | undefined
-  /** How often it was started. */
+  /** How often its handler was started. */
   readonly attempts: number
   /** What the handler returned, once the job is `completed`. */
   readonly result: T | undefined
@@ -99,8 +99,9 @@ export interface Job<T = unknown> {
 /** Options of the plugin. Those that BullMQ has too go to it as they are. */
 export interface FastifyJobsOptions {
   /**
-   * Where jobs are stored. Redis: options of `ioredis`, a `redis://` URL or a client. PostgreSQL: a `postgres://` URL, options
-   * of `pg` (told by `connectionString`, `database` or `user`) or a `pg.Pool`.
+   * Where jobs are stored. Redis: options of `ioredis`, a `redis://` URL, or a client made with `maxRetriesPerRequest: null`.
+   * PostgreSQL: a `postgres://` URL, options of `pg` (told by `connectionString`, `database` or `user`), or a `pg.Pool` whose
+   * connections have the schema of BullMQ's tables in their `search_path`; the tables must be there.
    */
   connection: ConnectionOptions | PostgresConnectionOptions | string
   /** The queue's name in the engine, the same in every process of the fleet. Default `fastify-tasks`. */

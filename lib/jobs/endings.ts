@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_CANCELLED } from '../errors'
 import type { Store } from './store'
-import { failureOf, unpackReason, type Stored } from './wire'
+import { failureOf, failureWithoutRecord, unpackReason, type Stored } from './wire'
 
 export type Ending = { state: 'completed', result: unknown } | { state: 'failed' | 'cancelled', error: Error }
 
@@ -13,12 +13,12 @@ const MAX_LOOK = 8_000
 export class Endings {
   /** Each event is the id of a job that has ended. */
   private readonly told = new EventEmitter().setMaxListeners(0)
+  private closed = false
 
   constructor (private readonly store: Store) {
     const { events } = store
     events.on('completed', ({ jobId, returnvalue }) => this.told.emit(jobId, { state: 'completed', result: returnvalue }))
-    // The event has the message alone.
-    events.on('failed', ({ jobId }) => { if (this.told.listenerCount(jobId) > 0) this.look(jobId).catch(() => {}) })
+    events.on('failed', ({ jobId, failedReason }) => this.lookAtFailed(jobId, failedReason))
     events.on('cancel', ({ jobId, removed, reason }) => {
       if (removed !== undefined) this.told.emit(jobId, cancelled(removed, unpackReason(JSON.parse(reason))))
     })
@@ -56,7 +56,8 @@ export class Endings {
         told.off(id, settle)
       }
       told.on(id, settle)
-      poll()
+      if (this.closed) settle(new FST_ERR_JOBS_CLOSED())
+      else poll()
     })
     return { ended, abandon }
   }
@@ -72,8 +73,16 @@ export class Endings {
     })
   }
 
+  /** The event has the message alone, which must do when the record is gone already. */
+  private async lookAtFailed (id: string, message: string): Promise<void> {
+    if (this.told.listenerCount(id) === 0) return
+    const found = await this.look(id).catch(() => true)
+    if (!found) this.told.emit(id, failureWithoutRecord(message))
+  }
+
   /** Nothing waits any longer. */
   close (): void {
+    this.closed = true
     for (const id of this.told.eventNames()) this.told.emit(id, new FST_ERR_JOBS_CLOSED())
   }
 }

@@ -21,7 +21,7 @@ declare module 'fastify' {
     defineJob<K extends types.JobKind>(kind: K, handler: types.JobHandler<types.JobData<K>, types.JobResult<K>>, options?: types.JobDefinition): void
     /**
      * Adds a job: work that any process of the fleet may run. Resolves once the engine has stored it; does not wait for its end.
-     * @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION,
+     * @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_TEXT, FST_ERR_JOB_INVALID_OPTION,
      * FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED; then nothing was stored. FST_ERR_JOB_ENGINE_UNAVAILABLE
      */
     addJob<K extends types.JobKind>(kind: K, data: types.JobData<K>, options?: types.JobOptions): Promise<types.Job<types.JobResult<K>>>
@@ -50,8 +50,7 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   const store = new Store(settings, app.log, settings.worker ? runner.process : undefined)
   const endings = new Endings(store)
   const fleet = new Fleet(store, endings, kinds, settings.cancelTimeout)
-  let phase: 'defining' | 'open' | 'closed' = 'defining'
-  let ready = false
+  let phase: 'defining' | 'opening' | 'open' | 'closed' = 'defining'
   let left: Promise<void> | undefined
   let closeTimer: NodeJS.Timeout | undefined
 
@@ -66,7 +65,7 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
 
   app.decorate('defineJob', function (this: FastifyInstance, kind: string, handler: types.JobHandler, definition?: types.JobDefinition) {
     const checked = checkDefinition(kind, handler, definition)
-    if (ready) throw new errors.FST_ERR_JOB_DEFINED_LATE(kind)
+    if (phase !== 'defining') throw new errors.FST_ERR_JOB_DEFINED_LATE(kind)
     if (kinds.has(kind)) throw new errors.FST_ERR_JOB_KIND_DEFINED(kind)
     kinds.set(kind, { app: this, handler, options: checked })
   })
@@ -91,16 +90,14 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   }
 
   app.addHook('onReady', async () => {
+    phase = 'opening'
     for (const [name, kind] of kinds) {
       const { schema } = kind.options
       if (schema !== undefined) kind.validate = await validatorFor(kind.app, name, schema)
     }
     await store.open()
     phase = 'open'
-    whenReady(app, () => {
-      ready = true
-      store.work()
-    })
+    whenReady(app, () => store.work())
   })
   app.addHook('preClose', (done) => {
     leave()

@@ -34,7 +34,8 @@ export class Job implements PublicJob<any> {
     this.progress = stored.progress as TaskProgress
     this.attempts = startsOf(stored)
     this.createdAt = stored.timestamp
-    this.startedAt = stored.processedOn
+    // The engine's time is that of a process taking it, be it one without its kind.
+    this.startedAt = this.attempts > 0 ? stored.processedOn : undefined
     this.endedAt = stored.finishedOn
     if (engineState === 'completed') {
       this.state = engineState

@@ -62,7 +62,7 @@ export class Runner {
     } catch (err) {
       // A task of this process has the name, if only a copy of this job that was too slow; or the tasks are closed.
       this.app.log.warn({ err, job: name }, 'Job cannot run here and is handed back')
-      return this.handBack(job, token)
+      return this.passOn(job, token)
     }
     const { timeout } = kind.options
     const timer = timeout === undefined ? undefined : setTimeout(() => task.cancel(new FST_ERR_JOB_TIMEOUT(name, timeout)), timeout)

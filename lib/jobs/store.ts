@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
-import { FST_ERR_JOB_ENGINE_UNAVAILABLE } from '../errors'
+import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_TEXT } from '../errors'
 import { load } from './load'
 import { given, type Settings } from './options'
 import type { Payload, Stored } from './wire'
@@ -18,6 +18,9 @@ const RETRY_INTERVAL = 500
 
 /** What no later attempt will change: a PostgreSQL without the engine's tables, or of the wrong version. */
 const FATAL = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
+
+/** PostgreSQL's class of errors for values that it cannot hold: texts with U+0000 or half of a surrogate pair. */
+const DATA_EXCEPTION = /^22/
 
 // A connection that asks fails at once when the store is away; one that works or listens waits for its return.
 const ASKING = { enableOfflineQueue: false, maxRetriesPerRequest: 1 }
@@ -39,7 +42,9 @@ export class Store {
   private reached = false
   private working = false
   private closing = false
-  private lastComplaint = ''
+  private lastComplaint: Error | undefined = undefined
+  /** What has been asked and not been answered. */
+  private readonly asked = new Set<Promise<unknown>>()
   private answeredAt = 0
   private readonly engine: typeof bullmq
   private readonly postgres: boolean
@@ -152,7 +157,7 @@ export class Store {
 
   /** @throws FST_ERR_JOB_ENGINE_UNAVAILABLE at once when the store is away, after a while when it has gone silent */
   async ask<T> (question: (queue: Queue) => Promise<T>): Promise<T> {
-    if (!this.reached) throw new FST_ERR_JOB_ENGINE_UNAVAILABLE()
+    if (!this.reached) throw this.closing ? new FST_ERR_JOBS_CLOSED() : new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause: this.lastComplaint })
     const since = performance.now()
     let timer: NodeJS.Timeout | undefined
     let done = false
@@ -167,15 +172,21 @@ export class Store {
       }
       check()
     })
-    const answer = await Promise.race([question(this.queue!), silence]).catch((cause) => {
-      // The engine numbers its own answers, such as that a job is gone; whatever else goes wrong is the store's.
-      throw typeof cause.code === 'number' ? cause : new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause })
+    const asking = Promise.race([question(this.queue!), silence]).catch((cause) => {
+      // The engine numbers its own answers, such as that a job is gone.
+      if (typeof cause.code === 'number') throw cause
+      if (DATA_EXCEPTION.test(cause.code)) throw new FST_ERR_JOB_INVALID_TEXT(cause.message, { cause })
+      // Whatever else goes wrong is the store's.
+      throw new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause })
     }).finally(() => {
       done = true
       clearTimeout(timer)
+      this.asked.delete(asking)
     })
+    this.asked.add(asking)
+    const answer = await asking
     this.answeredAt = performance.now()
-    this.lastComplaint = ''
+    this.lastComplaint = undefined
     return answer
   }
 
@@ -209,7 +220,10 @@ export class Store {
   async close (timeout: number): Promise<void> {
     this.closing = true
     this.reached = false
-    await Promise.race([this.disconnect(), sleep(timeout, undefined, { ref: false })])
+    const over = sleep(timeout, undefined, { ref: false })
+    // A store that hangs does not answer.
+    await Promise.race([Promise.allSettled(this.asked), sleep(PATIENCE / 6, undefined, { ref: false }), over])
+    await Promise.race([this.disconnect(), over])
     this.events.removeAllListeners()
   }
 
@@ -226,8 +240,8 @@ export class Store {
   /** Once for each outage: every connection reports each of its attempts. */
   private readonly complain = (error: Error): void => {
     this.events.emit('unreachable')
-    if (this.closing || error.message === this.lastComplaint) return
-    this.lastComplaint = error.message
+    if (this.closing || error.message === this.lastComplaint?.message) return
+    this.lastComplaint = error
     this.log.warn({ err: error }, 'The job engine reports a problem')
   }
 }

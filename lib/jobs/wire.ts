@@ -15,24 +15,30 @@ export interface Payload {
   ttl?: number
   /** Set by the first request to stop. */
   cancel?: Reason
-  /** How often it came to a process without its kind. */
+  /** How often it came to a process that could not start it. */
   strayed?: number
 }
 
 export type Stored = EngineJob<Payload, unknown, string>
 
-/** How often it was started where its kind is known. */
+/** How often its handler was started. */
 export function startsOf ({ attemptsStarted, data }: Stored): number {
   return attemptsStarted - (data.strayed ?? 0)
 }
 
 export function packReason (reason: unknown): Reason {
-  if (reason instanceof Error) return { error: { name: nameOf(reason), ...describeThrown(reason) } }
+  const packed: Reason = reason instanceof Error ? { error: { name: nameOf(reason), ...describeThrown(reason) } } : { value: reason }
+  const store = (_key: string, value: unknown): unknown => typeof value === 'string' ? storable(value) : value
   try {
-    return JSON.parse(JSON.stringify({ value: reason }))
+    return JSON.parse(JSON.stringify(packed, store))
   } catch { // a cycle, a BigInt
-    return { value: describeThrown(reason).message }
+    return { value: storable(describeThrown(reason).message) }
   }
+}
+
+/** The text without what PostgreSQL cannot hold. */
+function storable (text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\uFFFD')
 }
 
 export function unpackReason ({ value, error }: Reason): unknown {
@@ -68,20 +74,30 @@ const CODE = /^([^\s:]+) \[([^\]]+)\]: /
 export function failure (thrown: unknown): Error {
   const name = nameOf(thrown)
   const { code, message } = describeThrown(thrown)
-  const error = new Error(message)
+  const error = new Error(storable(message))
   // By this name the engine knows that it is not to try again.
   if (name === UNRECOVERABLE) error.name = name
-  error.stack = `${code === undefined ? name : `${name} [${code}]`}: ${message}${framesOf(thrown)}`
+  error.stack = storable(`${code === undefined ? name : `${name} [${code}]`}: ${message}${framesOf(thrown)}`)
   return error
 }
 
 /** The error that makes the engine note a cancel, and not try again. */
 export function cancellation (name: string, reason: unknown): Error {
   const { code = 'FST_ERR_JOB_CANCELLED' } = reason instanceof Error ? describeThrown(reason) : {}
-  const error = new Error(`Job '${name}' was cancelled`)
+  const error = new Error(new FST_ERR_JOB_CANCELLED(name).message)
   error.name = UNRECOVERABLE
   error.stack = `${CANCELLED} [${code}]: ${error.message}${framesOf(reason)}`
   return error
+}
+
+const CANCELLED_MESSAGE = /^Job '([^]*)' was cancelled$/
+
+/** What a job has come to of which the engine's event has told, and no record is left. */
+export function failureWithoutRecord (message: string): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
+  const [, name] = CANCELLED_MESSAGE.exec(message) ?? []
+  return name === undefined
+    ? { state: 'failed', error: new FST_ERR_JOB_FAILED(message) }
+    : { state: 'cancelled', error: new FST_ERR_JOB_CANCELLED(name) }
 }
 
 /** What a job that the engine holds for failed has come to. */

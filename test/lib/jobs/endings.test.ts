@@ -38,6 +38,24 @@ t.test('a failure is read when an event tells of it, if anyone waits', async (t)
   t.match(await Promise.race([ended, new Promise(setImmediate)]), { state: 'failed', error: { message: 'no' } })
 })
 
+t.test('a failure of which no record is left is told by its event', async (t) => {
+  const store = asking({ getJob: async () => undefined })
+  for (const [failedReason, expected] of [
+    ['no', { state: 'failed', error: { code: 'FST_ERR_JOB_FAILED', message: 'no' } }],
+    ["Job 'a' was cancelled", { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a' was cancelled" } }]
+  ] as const) {
+    const { ended } = new Endings(store).wait('id', 'a')
+    store.events.emit('failed', { jobId: 'id', failedReason })
+    t.match(await ended, expected)
+  }
+})
+
+t.test('nobody waits once it is closed', async (t) => {
+  const endings = new Endings(asking({ getJob: async () => t.fail('it was looked at') }))
+  endings.close()
+  await t.rejects(endings.wait('id', 'a').ended, { code: 'FST_ERR_JOBS_CLOSED' })
+})
+
 t.test('a job that was removed has been cancelled; one that is only told to stop has not', async (t) => {
   const store = asking({ getJob: async () => stored() })
   const { ended } = new Endings(store).wait('id', 'a')

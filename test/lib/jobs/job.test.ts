@@ -28,6 +28,12 @@ t.test('the six states are told from the engine\'s', async (t) => {
   t.match(cancelled, { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', cause: 'why' } })
 })
 
+t.test('a job that was never started has no start, though the engine had a process take it', async (t) => {
+  const strayed = { ...times, finishedOn: undefined, attemptsStarted: 2, data: { name: 'a', strayed: 2 } }
+  t.match(new Job(stored(strayed), 'delayed', owner), { state: 'pending', attempts: 0, startedAt: undefined })
+  t.match(new Job(stored({ ...strayed, attemptsStarted: 3 }), 'active', owner), { attempts: 1, startedAt: 2 })
+})
+
 t.test('a completed job has its result, and knows it without asking', async (t) => {
   const job = new Job(stored({ ...times, returnvalue: 7, progress: { done: 1 } }), 'completed', owner)
   t.strictSame({ ...job }, {

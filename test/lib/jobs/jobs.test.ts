@@ -182,6 +182,49 @@ t.test('a failure keeps its message and code, and is tried again as defined', as
   await t.rejects(failed.wait(), { message: 'no more' })
 })
 
+t.test('of several jobs that had a name one after the other the latest is found', async (t) => {
+  const app = await build(t, { define: (app) => app.defineJob('kind', async (_app, _task, data) => { if (data === 'fail') throw new Error('no') }) })
+  for (const [data, state] of [['pass', 'completed'], ['fail', 'failed'], ['pass', 'completed']]) {
+    await (await app.addJob('kind', data, { name: 'again' })).wait().catch(() => {})
+    t.match(await app.getJob('again'), { state })
+  }
+})
+
+t.test('a failure and a cancel are told from each other though no record of them is kept', async (t) => {
+  const app = await build(t, {
+    define: (app) => {
+      app.defineJob('fail', async () => { throw new Error('no') }, { removeOnFail: true })
+      app.defineJob('long', untilStopped, { removeOnFail: true })
+    }
+  })
+  await t.rejects((await app.addJob('fail', {})).wait(), { code: 'FST_ERR_JOB_FAILED', message: 'no' })
+  const job = await app.addJob('long', {}, { name: 'long' })
+  await becomes(app, 'long', 'running')
+  const ended = t.rejects(job.wait(), { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'long' was cancelled" })
+  t.equal(await app.cancelJob('long'), true)
+  await ended
+})
+
+t.test('text that the store cannot hold is refused, and replaced in errors and reasons', async (t) => {
+  const app = await build(t, {
+    define: (app) => {
+      app.defineJob('fail', async () => { throw new Error('nul \0, half \ud800') })
+      app.defineJob('long', untilStopped)
+    }
+  })
+  for (const bad of ['nul \0', 'half \ud800']) {
+    await t.rejects(app.addJob('fail', { bad }), { code: 'FST_ERR_JOB_INVALID_TEXT', statusCode: 400 })
+    await t.rejects(app.addJob('fail', {}, { name: bad }), { code: 'FST_ERR_JOB_INVALID_TEXT' })
+  }
+  for await (const job of app.jobs()) t.fail(`${job.name} was stored`)
+  await t.rejects((await app.addJob('fail', {})).wait(), { code: 'FST_ERR_JOB_FAILED', message: 'nul \uFFFD, half \uFFFD' })
+  const job = await app.addJob('long', {}, { name: 'long' })
+  await becomes(app, 'long', 'running')
+  const ended = t.rejects(job.wait(), { code: 'FST_ERR_JOB_CANCELLED', cause: 'nul \uFFFD' })
+  t.equal(await app.cancelJob('long', 'nul \0'), true)
+  await ended
+})
+
 t.test('an attempt that takes longer than its timeout has failed', async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('slow', untilStopped, { timeout: 30 }) })
   await t.rejects((await app.addJob('slow', {})).wait(), { code: 'FST_ERR_JOB_TIMEOUT' })
@@ -307,6 +350,27 @@ t.test('closing hands jobs back, and ends every wait', async (t) => {
   await app.close()
   await waiting
   t.match(await other.getJob('long'), { state: 'pending', attempts: 1 })
+})
+
+t.test('what was asked before closing is answered, and later nothing is asked', async (t) => {
+  const app = await build(t, { options: { worker: false }, define: (app) => app.defineJob('kind', async () => {}) })
+  const job = await app.addJob('kind', {})
+  const adding = Promise.allSettled(Array.from({ length: 40 }, () => app.addJob('kind', {})))
+  await app.close()
+  t.same((await adding).filter(({ status }) => status === 'rejected'), [])
+  await t.rejects(job.wait(), { code: 'FST_ERR_JOBS_CLOSED' })
+  await t.rejects(job.heartbeat(), { code: 'FST_ERR_JOBS_CLOSED' })
+})
+
+t.test('a kind that is defined once the app is about to be ready is late', async (t) => {
+  const app = await build(t, {
+    ready: false,
+    define: (app) => app.addHook('onReady', async () => {
+      t.throws(() => app.defineJob('late', async () => {}), { code: 'FST_ERR_JOB_DEFINED_LATE' })
+    })
+  })
+  await app.ready()
+  t.throws(() => app.defineJob('later', async () => {}), { code: 'FST_ERR_JOB_DEFINED_LATE' })
 })
 
 t.test('a request that waits for a job does not keep the app from closing', async (t) => {

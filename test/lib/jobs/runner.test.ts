@@ -200,9 +200,11 @@ t.test('a job that comes when the process leaves is handed back, for another to 
 t.test('a job whose name a task of this process has is handed back, with a warning', async (t) => {
   const { app, runner, lines } = await runnerOf(t, async () => t.fail('it ran'))
   app.addTask(untilStopped, { name: 'a' }).then(undefined, () => {})
-  const { job, moved } = movable()
+  const updates: unknown[] = []
+  const { job, moved } = movable({ updateData: async (data: unknown) => { updates.push(data) } })
   await t.rejects(runner.process(job, 'token'), HANDED_BACK)
   t.match(moved, [[Number, 'token']])
+  t.match(updates, [{ strayed: 1 }], 'which is no attempt')
   t.match(lines, [{ level: 40, msg: 'Job cannot run here and is handed back', job: 'a', err: { code: 'FST_ERR_TASK_NAME_IN_USE' } }])
   t.same(runner.names, [])
 })

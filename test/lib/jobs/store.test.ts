@@ -295,7 +295,38 @@ t.test('what the engine answers is told, and what the store cannot answer is una
     t.match(error, { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
     t.equal(error.cause, cause)
   }
+  const data = Object.assign(new Error('unsupported Unicode escape sequence'), { code: '22P05' })
+  await t.rejects(store.ask(async () => { throw data }), { code: 'FST_ERR_JOB_INVALID_TEXT', message: /unsupported Unicode/, cause: data })
   t.equal(time.timers.size, 0)
+})
+
+t.test('a store that was never reached tells why', async (t) => {
+  const { store, behaviour } = storeOf(REDIS)
+  const cause = new Error('no route')
+  behaviour.waitUntilReady = async () => { throw cause }
+  await store.open()
+  const error = await store.ask(async () => {}).catch((error) => error)
+  t.equal(error.code, 'FST_ERR_JOB_ENGINE_UNAVAILABLE')
+  t.equal(error.cause, cause)
+  await store.close(1_000)
+})
+
+t.test('closing lets what was asked be answered, unless that takes long', async (t) => {
+  for (const answered of [true, false]) {
+    const { store, calls } = storeOf(REDIS)
+    await store.open()
+    calls.length = 0
+    let answer = (_value: string): void => {}
+    const asked = store.ask(() => new Promise<string>((resolve) => { answer = resolve })).catch((error) => error.code)
+    store.close(10_000)
+    await pass(answered ? 100 : 833)
+    t.strictSame(calls, [])
+    if (answered) answer('late')
+    await pass(2)
+    t.match(calls, [['close', 'Queue']])
+    if (!answered) answer('too late')
+    t.equal(await asked, answered ? 'late' : 'too late')
+  }
 })
 
 t.test('who leaves lets the jobs end, and waits for no connection that is lost', async (t) => {
@@ -331,7 +362,7 @@ t.test('closing closes every part, and then cuts it off', async (t) => {
   const names = ['Queue', 'QueueEvents', 'Worker']
   t.strictSame(calls, [...names.map((name) => ['close', name]), ...names.map((name) => ['cut', name, true])])
   t.same(store.events.eventNames(), [])
-  await t.rejects(store.ask(async () => 'there'), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
+  await t.rejects(store.ask(async () => 'there'), { code: 'FST_ERR_JOBS_CLOSED' })
   await store.close(1_000)
   t.equal(calls.length, 6, 'once')
 })

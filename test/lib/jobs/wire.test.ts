@@ -36,6 +36,16 @@ t.test('a reason that is not JSON travels as its text', async (t) => {
   t.match(packReason(Object.defineProperty(new Error('named'), 'name', { get () { throw new Error('never') } })), { error: { name: 'Error', message: 'named' } })
 })
 
+t.test('what PostgreSQL cannot hold is replaced in reasons and failures', async (t) => {
+  const text = 'a\0b\ud800c'
+  t.same(packReason({ why: [text] }), { value: { why: ['a\uFFFDb\uFFFDc'] } })
+  t.match(packReason(new Error(text)), { error: { message: 'a\uFFFDb\uFFFDc' } })
+  t.same(packReason({ big: 1n, toString: () => text }), { value: 'a\uFFFDb\uFFFDc' })
+  const { message, stack } = failure(new Error(text))
+  t.equal(message, 'a\uFFFDb\uFFFDc')
+  t.match(stack, /^Error: a\uFFFDb\uFFFDc\n/)
+})
+
 t.test('a failure keeps the message, code and frames of what was thrown', async (t) => {
   const thrown = Object.assign(new TypeError('wrong: [X]: y'), { code: 'E_X' })
   const error = failure(thrown)
