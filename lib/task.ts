@@ -85,7 +85,10 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
   }
 
   private call (): T | PromiseLike<T> {
-    const outcome = this.work!.call(this.app, this.app, this)
+    const work = this.work!
+    // The function itself need not live as long as what it began.
+    this.work = undefined
+    const outcome = work.call(this.app, this.app, this)
     if (outcome === this) throw new FST_ERR_TASK_OWN_RESULT(this.name)
     return outcome
   }
