@@ -92,9 +92,10 @@ export class TaskRegistry implements TaskOwner {
   prepareClose (): void {
     this.closeTimer ??= setTimeout(async () => {
       this.closed = true
-      await this.stopAll(this.live().filter((task) => !this.mayFinish(task)))
+      const tasks = this.live().filter((task) => !this.mayFinish(task))
+      await this.stopAll(tasks)
       // Closing has not come to the tasks yet.
-      if (this.closeTimer !== undefined) this.warnOfLive('Task is still running, and a request that waits for it may keep the app from closing')
+      if (this.closeTimer !== undefined) this.warnOf(tasks, 'Task is still running, and a request that waits for it may keep the app from closing')
     }, this.closeTimeout)
   }
 
@@ -109,11 +110,13 @@ export class TaskRegistry implements TaskOwner {
       this.stopAll(live.filter((task) => !this.mayFinish(task))),
       allEnded(finishing, this.closeTimeout).then(() => this.stopAll(finishing))
     ])
-    this.warnOfLive('Task is still running after the app was closed')
+    this.warnOf(live, 'Task is still running after the app was closed')
   }
 
-  private warnOfLive (message: string): void {
-    for (const task of this.live()) this.log.warn({ task: task.name, age: Date.now() - task.createdAt }, message)
+  private warnOf (tasks: Task[], message: string): void {
+    for (const { name, createdAt, endedAt } of tasks) {
+      if (endedAt === undefined) this.log.warn({ task: name, age: Date.now() - createdAt }, message)
+    }
   }
 
   private live (): Task[] {

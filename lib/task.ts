@@ -42,8 +42,8 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
   declare renewedTick: number
   /** The clock of its lease, if it has one, until it ends. */
   declare private lease: LeaseClock | undefined
-  /** Set by the first request to stop. */
-  declare private cancellation: { reason: unknown } | undefined
+  /** That of the first request to stop. */
+  declare private reason: unknown
   declare private controller: AbortController | undefined
   declare private childLogger: FastifyBaseLogger | undefined
   /** Set by the first who awaits the task. */
@@ -76,7 +76,7 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
     if (this.state !== 'pending') return
     this.run()
     // A listener of 'start' may have cancelled it.
-    if (this.cancellation !== undefined) return this.end('cancelled')
+    if (this.cancelled) return this.end('cancelled')
     try {
       this.follow(runChannel.hasSubscribers ? runChannel.tracePromise(this.call as () => Promise<T>, { task: this }, this) : this.call())
     } catch (error) {
@@ -108,13 +108,13 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
 
   private follow (outcome: T | PromiseLike<T>): void {
     Promise.resolve(outcome).then(
-      (result) => this.end(this.cancellation === undefined ? 'completed' : 'cancelled', result),
+      (result) => this.end(this.cancelled ? 'cancelled' : 'completed', result),
       (error) => this.fail(error)
     )
   }
 
   private fail (error: unknown): void {
-    const cancelled = this.cancellation !== undefined && (Object.is(error, this.signal.reason) || isAbortError(error))
+    const cancelled = this.cancelled && (Object.is(error, this.signal.reason) || isAbortError(error))
     this.end(cancelled ? 'cancelled' : 'failed', error)
   }
 
@@ -135,7 +135,7 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
   }
 
   private logEnd (): void {
-    if (this.state === 'cancelled') this.app.log.debug({ task: this.name, reason: this.cancellation!.reason }, 'Task cancelled')
+    if (this.state === 'cancelled') this.app.log.debug({ task: this.name, reason: this.reason }, 'Task cancelled')
     // Whoever awaits the task is told of its failure, and it is theirs to log.
     else if (this.state === 'failed' && this.promise === undefined) logThrown(this.log, this.outcome, 'Task failed')
   }
@@ -145,9 +145,13 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
   get signal (): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController()
-      if (this.cancellation !== undefined) this.controller.abort(this.cancellation.reason)
+      if (this.cancelled) this.controller.abort(this.reason)
     }
     return this.controller.signal
+  }
+
+  private get cancelled (): boolean {
+    return this.state === 'cancelling' || this.state === 'cancelled'
   }
 
   get result (): T | undefined {
@@ -197,7 +201,7 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
 
   cancel (reason?: unknown): boolean {
     if (this.state !== 'pending' && this.state !== 'running') return false
-    this.cancellation = { reason }
+    this.reason = reason
     // The state first: a listener of the signal may look at the task, or add another of its name.
     if (this.state === 'pending') this.end('cancelled')
     else this.state = 'cancelling'
