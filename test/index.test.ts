@@ -271,6 +271,17 @@ t.test('a request that waits for a task that does not stop keeps the app from cl
   t.equal(lines.filter(({ task }) => task === 'deaf').length, 1)
 })
 
+t.test('a task that does not stop is logged once, though it was cancelled before closing came to it', async (t) => {
+  const { lines, logger } = logged('warn')
+  const app = await appWithTasks(t, { closeTimeout: 5, cancelTimeout: 60 }, { logger })
+  app.addHook('onClose', () => delay(30))
+  await app.ready()
+  await started(app.addTask(deaf, { name: 'deaf' }))
+  await app.close()
+  t.match(lines, [{ task: 'deaf', msg: 'Task is still running after the app was closed' }])
+  t.equal(lines.length, 1)
+})
+
 t.test('300 WebSocket clients with a task each leave nothing behind when they are cut off', async (t) => {
   const clients = 300
   const app = await appWithTasks(t)
