@@ -84,12 +84,13 @@ export function failure (thrown: unknown): Error {
 /** The error that makes the engine note a cancel, and not try again. */
 export function cancellation (name: string, reason: unknown): Error {
   const { code = 'FST_ERR_JOB_CANCELLED' } = reason instanceof Error ? describeThrown(reason) : {}
-  const error = new Error(new FST_ERR_JOB_CANCELLED(name).message)
+  const error = new Error(`Job '${name}' was cancelled`)
   error.name = UNRECOVERABLE
   error.stack = `${CANCELLED} [${code}]: ${error.message}${framesOf(reason)}`
   return error
 }
 
+/** The message of a {@link cancellation}. */
 const CANCELLED_MESSAGE = /^Job '([^]*)' was cancelled$/
 
 /** What a job has come to of which the engine's event has told, and no record is left. */
