@@ -83,6 +83,6 @@ function isOwnOrigin (origin: string, { protocol, host }: FastifyRequest): boole
   const page = new URL(origin)
   // A page that came by https may meet a server that sees http, behind a proxy it was not told of. Not the other way round.
   if (page.protocol !== 'https:' && page.protocol !== `${protocol}:`) return false
-  const own = `${page.protocol}//${host ?? ''}`
+  const own = `${page.protocol}//${host}`
   return URL.canParse(own) && new URL(own).host === page.host
 }
