@@ -37,7 +37,7 @@ export class TaskRegistry implements TaskOwner {
     try {
       return this.admit(app, work, options)
     } catch (error) {
-      if (typeof work !== 'function') logFailure(work, this.log)
+      logFailure(work, this.log)
       throw error
     }
   }
@@ -92,7 +92,7 @@ export class TaskRegistry implements TaskOwner {
   prepareClose (): void {
     this.closeTimer ??= setTimeout(async () => {
       this.closed = true
-      const tasks = this.live().filter((task) => !this.mayFinish(task))
+      const tasks = [...this.tasks.values()].filter((task) => !this.mayFinish(task))
       await this.stopAll(tasks)
       // Closing has not come to the tasks yet.
       if (this.closeTimer !== undefined) this.warnOf(tasks, 'Task is still running, and a request that waits for it may keep the app from closing')
@@ -104,23 +104,19 @@ export class TaskRegistry implements TaskOwner {
     clearTimeout(this.closeTimer)
     this.closeTimer = undefined
     this.closed = true
-    const live = this.live()
-    const finishing = live.filter((task) => this.mayFinish(task))
+    const tasks = [...this.tasks.values()]
+    const finishing = tasks.filter((task) => this.mayFinish(task))
     await Promise.all([
-      this.stopAll(live.filter((task) => !this.mayFinish(task))),
+      this.stopAll(tasks.filter((task) => !this.mayFinish(task))),
       allEnded(finishing, this.closeTimeout).then(() => this.stopAll(finishing))
     ])
-    this.warnOf(live, 'Task is still running after the app was closed')
+    this.warnOf(tasks, 'Task is still running after the app was closed')
   }
 
   private warnOf (tasks: Task[], message: string): void {
     for (const { name, createdAt, endedAt } of tasks) {
       if (endedAt === undefined) this.log.warn({ task: name, age: Date.now() - createdAt }, message)
     }
-  }
-
-  private live (): Task[] {
-    return [...this.tasks.values()].filter((task) => task.endedAt === undefined)
   }
 
   /** A task that waits for an app that was never ready would wait for ever. */
@@ -200,9 +196,9 @@ function later (task: Task): () => void {
   return AsyncResource.bind(() => { setImmediate(startTask, task) })
 }
 
-/** Of a promise that is refused: whoever handed it over has let go of it, and its failure would end the process. */
-function logFailure (promise: unknown, log: FastifyBaseLogger): void {
-  Promise.resolve(promise).catch((error) => logThrown(log, error, 'A promise that was refused as a task failed'))
+/** Of a promise that is refused, if it is one: whoever handed it over has let go of it, and its failure would end the process. */
+function logFailure (work: unknown, log: FastifyBaseLogger): void {
+  Promise.resolve(work).catch((error) => logThrown(log, error, 'A promise that was refused as a task failed'))
 }
 
 /** Resolves when all of the tasks have ended, or after `timeout` ms. */

@@ -41,7 +41,7 @@ t.test('an origin is a scheme, a host and a port, and nothing more', async (t) =
     'https://example.com/', 'https://example.com/x', 'https://a b', 'https://', 'example.com', '://example.com', '1a://b', ' https://example.com',
     'https:/example.com', 'HTTPS://example.com', '*', 1, null, ['https://example.com'],
     'https://Example.com', 'https://example.com:443', 'https://*.example.com', 'https://a:b@example.com', 'https://example.com?x', 'https://example.com#x',
-    'https://example.com:x', 'a://b*', 'a://b@c'
+    'https://example.com:x', 'a://b*', 'a://b@c', ' a://b'
   ]) t.notOk(accepts(['https://example.com', wrong]), String(wrong))
 })
 

@@ -274,6 +274,10 @@ t.test('swagger describes the routes completely', async (t) => {
   const { paths } = document as { paths: Record<string, Record<string, any>> }
   t.same(Object.keys(paths).filter((path) => path.startsWith('/tasks')), ['/tasks/', '/tasks/purge', '/tasks/{name}', '/tasks/{name}/heartbeat'])
   const statuses = (path: string, method: string) => Object.keys(paths[path][method].responses)
+  const listed = (path: string) => Object.keys(paths[path].get.responses['200'].content['application/json'].schema.properties.tasks.items.properties)
+  const ofTasks = ['name', 'state', 'createdAt', 'startedAt', 'endedAt', 'progress', 'lease', 'error']
+  t.same(listed('/tasks/'), ofTasks)
+  t.same(listed('/jobs/'), [...ofTasks, 'kind', 'attempts'])
   t.same(statuses('/tasks/', 'get'), ['200', '400'])
   t.same(statuses('/tasks/purge', 'post'), ['200'])
   t.same(statuses('/tasks/{name}', 'get'), ['200', '404'])
