@@ -196,9 +196,10 @@ function later (task: Task): () => void {
   return AsyncResource.bind(() => { setImmediate(startTask, task) })
 }
 
-/** Of a promise that is refused, if it is one: whoever handed it over has let go of it, and its failure would end the process. */
+/** Of a promise that is refused: whoever handed it over has let go of it, and its failure would end the process. */
 function logFailure (work: unknown, log: FastifyBaseLogger): void {
-  Promise.resolve(work).catch((error) => logThrown(log, error, 'A promise that was refused as a task failed'))
+  // Of nothing else that has a `then`: some begin their work when it is called.
+  if (work instanceof Promise) work.catch((error) => logThrown(log, error, 'A promise that was refused as a task failed'))
 }
 
 /** Resolves when all of the tasks have ended, or after `timeout` ms. */

@@ -68,6 +68,14 @@ t.test('a promise that is refused and fails is logged, and is no unhandledReject
     (message) => [message, 'A promise that was refused as a task failed']))
 })
 
+t.test('what is refused is not set going: a query that runs once it is awaited does not', async (t) => {
+  const app = await readyApp(t)
+  const query = { then () { t.fail('it was awaited') } }
+  t.throws(() => app.addTask(query as unknown as Promise<void>, { ttl: 0 }), { code: 'FST_ERR_TASK_INVALID_OPTION' })
+  await nextTurn()
+  t.equal(app.tasks.size, 0)
+})
+
 t.test('the name of an ended task is free at once, and its end does not remove the new one', async (t) => {
   const app = await readyApp(t)
   const first = app.addTask(untilCancelled, { name: 'a' })
