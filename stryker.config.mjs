@@ -15,7 +15,7 @@ const mutates = (path) => process.argv.some((argument) => argument.includes(path
 const testFiles = mutates('lib/jobs/index.ts')
   ? ['test/lib/jobs/{jobs,load}.test.js']
   : mutates('lib/jobs')
-    ? ['test/lib/jobs/!(jobs|edges|closing|postgres|redis).test.js']
+    ? ['test/lib/jobs/!(jobs|closing|postgres|redis).test.js']
     : ['test/{properties,index,security}.test.js', 'test/lib/*.test.js']
 
 export default {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_TEXT } from '../errors'
+import { Connection } from './connection'
 import { load } from './load'
 import { given, type Settings } from './options'
 import type { Payload, Stored } from './wire'
@@ -22,16 +23,6 @@ const FATAL = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'Un
 /** PostgreSQL's class of errors for values that it cannot hold: texts with U+0000 or half of a surrogate pair. */
 const DATA_EXCEPTION = /^22/
 
-// A connection that asks fails at once when the store is away; one that works or listens waits for its return.
-const ASKING = { enableOfflineQueue: false, maxRetriesPerRequest: 1 }
-const WAITING = { maxRetriesPerRequest: null }
-
-/** The connections of the engine to Redis; to PostgreSQL it has none of these. */
-interface Clients { client?: Promise<{ status: string }>, blockingClient?: Promise<{ status: string }> }
-
-/** What the engine's backend for PostgreSQL has, and none for Redis. */
-interface Backend { connection: bullmq.PostgresConnection }
-
 /** The engine's queue, its events and, in a process that works, its worker: reached, asked and closed. */
 export class Store {
   /** The engine's events, and `lost` with the ids of running jobs that are no longer this worker's. */
@@ -47,18 +38,12 @@ export class Store {
   private readonly asked = new Set<Promise<unknown>>()
   private answeredAt = 0
   private readonly engine: typeof bullmq
-  private readonly postgres: boolean
+  private readonly connection: Connection
 
   /** @throws FST_ERR_JOB_MISSING_PACKAGE */
   constructor (private readonly settings: Settings, private readonly log: FastifyBaseLogger, private readonly processor: Processor | undefined) {
     this.engine = load<typeof bullmq>('bullmq', 'bullmq')
-    const { connection } = settings
-    const isPool = this.engine.isPgPool(connection)
-    this.postgres = isPool || (typeof connection === 'string'
-      ? connection.startsWith('postgres')
-      : 'connectionString' in connection || 'database' in connection || 'user' in connection)
-    if (this.postgres && !isPool) load('pg', 'pg')
-    if (!this.postgres && !isClient(connection)) load('ioredis', 'ioredis')
+    this.connection = new Connection(settings.connection, this.engine.isPgPool(settings.connection))
   }
 
   // --- to be there ---
@@ -97,19 +82,21 @@ export class Store {
 
   private async connect (): Promise<void> {
     const { queue: name, prefix, telemetry, limiter, removeOnComplete, removeOnFail, concurrency, lockDuration, stalledInterval, maxStalledCount } = this.settings
-    const backend = (this.postgres ? this.engine.createPostgresBackend : undefined) as undefined
+    const { isPostgres } = this.connection
+    const backend = (isPostgres ? this.engine.createPostgresBackend : undefined) as undefined
     const common = given({ prefix, telemetry })
+    const connection = (purpose: 'ask' | 'wait'): bullmq.ConnectionOptions => this.connection.options(purpose, () => this.closing)
     // PostgreSQL does not announce a job that was handed back, and an event between two looks can go unheard: it is looked at
     // more often. In ms for events, in s for jobs, as the engine has it.
-    const looks = this.postgres ? { blockingTimeout: 500, drainDelay: 0.3 } : {}
+    const looks = isPostgres ? { blockingTimeout: 500, drainDelay: 0.3 } : {}
 
     this.queue = await this.add(new this.engine.Queue(name, {
-      ...common, connection: this.connection(ASKING), defaultJobOptions: { removeOnComplete, removeOnFail }
+      ...common, connection: connection('ask'), defaultJobOptions: { removeOnComplete, removeOnFail }
     }, backend))
     // It listens from an event of its own on: those that come before it listens would be lost.
     const lastEventId = await this.publish('hello', '')
     const queueEvents = new this.engine.QueueEvents(name, {
-      ...common, connection: this.connection(WAITING), lastEventId, ...looks
+      ...common, connection: connection('wait'), lastEventId, ...looks
     }, backend)
     const on = queueEvents.on.bind(queueEvents) as (event: string, listener: (args: object) => void) => void
     for (const event of ['completed', 'failed', 'cancel', 'heartbeat']) on(event, (args) => this.events.emit(event, args))
@@ -118,7 +105,7 @@ export class Store {
     this.worker = await this.add(new this.engine.Worker(name, this.processor, {
       ...common,
       ...given({ limiter }),
-      connection: this.connection(WAITING),
+      connection: connection('wait'),
       concurrency,
       lockDuration,
       stalledInterval,
@@ -133,24 +120,9 @@ export class Store {
   private async add<T extends Connected> (part: T): Promise<T> {
     this.parts.push(part)
     part.on('error', this.complain)
-    if (this.postgres) keepErrorListeners((part.getBackend() as unknown as Backend).connection)
+    this.connection.keepErrorListeners(part.getBackend())
     await part.waitUntilReady()
     return part
-  }
-
-  private connection (options: typeof ASKING | typeof WAITING): bullmq.ConnectionOptions {
-    const { connection } = this.settings
-    if (this.engine.isPgPool(connection) || isClient(connection)) return connection as bullmq.ConnectionOptions
-    if (this.postgres) {
-      const config = typeof connection === 'string' ? { connectionString: connection } : connection
-      // BullMQ's tables are made under a lock; a user who makes them in a deployment says `migrate: false`. There are three
-      // pools, and a server has a hundred connections unless it was told otherwise.
-      return { ...!('skipMigrations' in config) && { migrate: true }, max: 4, connectionTimeoutMillis: PATIENCE, ...config } as bullmq.ConnectionOptions
-    }
-    const config = typeof connection === 'string' ? { url: connection } : connection
-    const { retryStrategy = (times) => Math.min(times * 100, 1_000) } = config as { retryStrategy?: (times: number) => number | null }
-    // Once it closes, a connection that is lost stays lost.
-    return { ...config, ...options, retryStrategy: (times) => this.closing ? null : retryStrategy(times) } as bullmq.ConnectionOptions
   }
 
   // --- to be asked ---
@@ -205,15 +177,10 @@ export class Store {
     await this.worker?.close()
   }
 
-  /** Closing a connection that is lost, the engine would wait for its return, and the connection try for ever. */
+  /** Closing a connection that is lost, the engine would wait for its return. No longer tried, it ends soon. */
   private async giveUp (): Promise<void> {
     if (!this.reached) return
-    for (const part of this.parts) {
-      const { client, blockingClient } = part.getBackend() as Clients
-      for (const one of await Promise.all([client, blockingClient])) {
-        while (one?.status === 'reconnecting') await sleep(20)
-      }
-    }
+    for (const part of this.parts) await this.connection.givenUp(part.getBackend())
   }
 
   /** Leaves the store, within `timeout` ms whatever its state. */
@@ -233,7 +200,10 @@ export class Store {
     await Promise.all(parts.map(async (part) => {
       // Closing waits for the store; what it has not done soon is cut off.
       await Promise.race([part.close().catch(this.complain), sleep(PATIENCE / 6, undefined, { ref: false })])
-      await part.getBackend().close(true).catch(this.complain)
+      const backend = part.getBackend()
+      const closed = backend.close(true).catch(this.complain)
+      await this.connection.cut(backend)
+      await closed
     }))
   }
 
@@ -243,22 +213,5 @@ export class Store {
     if (this.closing || error.message === this.lastComplaint?.message) return
     this.lastComplaint = error
     this.log.warn({ err: error }, 'The job engine reports a problem')
-  }
-}
-
-function isClient (connection: object | string): boolean {
-  return typeof (connection as { duplicate?: unknown }).duplicate === 'function'
-}
-
-/**
- * The engine takes all listeners off the connection that it listens through, and only then ends it: what the server says in
- * between, such as that it shuts down too, would be an unhandled error.
- */
-function keepErrorListeners (connection: bullmq.PostgresConnection): void {
-  const connect = connection.getListenClient.bind(connection)
-  connection.getListenClient = async () => {
-    const client = await connect()
-    client.removeAllListeners = () => client
-    return client
   }
 }

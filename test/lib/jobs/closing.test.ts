@@ -4,6 +4,7 @@ import t from 'tap'
 import { startPostgres } from '../../../examples/embedded-postgres'
 import fastifyTasks from '../../../index'
 import fastifyJobs from '../../../lib/jobs/index'
+import { freePort } from '../../fixtures/redis'
 
 t.setTimeout(60_000)
 
@@ -50,4 +51,18 @@ t.test('a PostgreSQL that goes down while its connections are closed does not ta
   t.equal(await (await app.addJob('double', 2)).wait(), 4)
   await app.close()
   t.ok(told > 2, 'the worker, the events and the queue were told')
+})
+
+t.test('a Redis that was never there is not looked for again once the app closes', async (t) => {
+  const tries: number[] = []
+  const connection = { port: await freePort(), retryStrategy: (times: number) => tries.push(times) && 10 }
+  const app = Fastify()
+  await app.register(fastifyTasks)
+  await app.register(fastifyJobs, { connection })
+  await app.ready()
+  while (tries.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  await app.close()
+  const tried = tries.length
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  t.equal(tries.length, tried)
 })

@@ -1,6 +1,11 @@
-import t from 'tap'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import Fastify from 'fastify'
+import t, { type Test } from 'tap'
+import fastifyTasks from '../../../index'
+import fastifyJobs from '../../../lib/jobs/index'
 import { testJobsContract } from '../../fixtures/jobs-contract'
-import { startRedis } from '../../fixtures/redis'
+import { freePort, startRedis, type Server } from '../../fixtures/redis'
 
 t.setTimeout(170_000)
 
@@ -12,5 +17,45 @@ t.test('jobs on Redis', async (t) => {
     t.pass('jobs on Redis', { skip: message })
     return
   }
+  await t.test('a Redis that goes while the app boots is reached later, by no more connections than are needed', (t) => goesWhileBooting(t, server))
   await testJobsContract(t, server, { races: 300 })
 })
+
+async function goesWhileBooting (t: Test, server: Server): Promise<void> {
+  const { port: behind } = server.connection as { port: number }
+  const port = await freePort()
+  const clients = new Set<Socket>()
+  let goes = true
+  const proxy = createServer((client) => {
+    clients.add(client)
+    const upstream = connect(behind, '127.0.0.1')
+    for (const [one, other] of [[client, upstream], [upstream, client]]) one.on('error', () => {}).on('close', () => other.destroy())
+    client.on('close', () => clients.delete(client))
+    upstream.pipe(client)
+    client.on('data', (data) => {
+      // The first that is asked of a connection once it is ready.
+      if (!goes || !data.includes('xadd')) return upstream.write(data)
+      goes = false
+      proxy.close()
+      for (const one of clients) one.destroy()
+    })
+  })
+  await new Promise<void>((resolve) => { proxy.listen(port, '127.0.0.1', resolve) })
+  const printed = t.capture(console, 'error')
+  const app = Fastify()
+  await app.register(fastifyTasks)
+  await app.register(fastifyJobs, { connection: { port, retryStrategy: () => 50 } })
+  app.defineJob('double', async (_app, _task, n: number) => 2 * n)
+  await app.ready()
+  t.equal(goes, false)
+  await t.rejects(app.addJob('double', 2), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  proxy.listen(port, '127.0.0.1')
+  await once(proxy, 'listening')
+  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  t.equal(await (await app.addJob('double', 2)).wait(), 4)
+  t.equal(clients.size, 4)
+  await app.close()
+  t.same(printed().map(({ args }) => args), [], 'nothing was printed')
+  proxy.close()
+}

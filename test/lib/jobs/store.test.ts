@@ -7,6 +7,7 @@ import { checkPluginOptions } from '../../../lib/jobs/options'
 import { Store } from '../../../lib/jobs/store'
 import { FakeTime } from '../../fixtures/fake-time'
 
+const nextTurn = setImmediate
 const time = new FakeTime()
 t.teardown(time.restore)
 const pass = (ms: number): Promise<void> => time.pass(ms, () => {})
@@ -332,7 +333,7 @@ t.test('closing lets what was asked be answered, unless that takes long', async 
 t.test('who leaves lets the jobs end, and waits for no connection that is lost', async (t) => {
   const { store, calls, parts, behaviour } = storeOf(REDIS)
   await store.open()
-  const lost = { status: 'reconnecting' }
+  const lost = { status: 'connecting' }
   const there = { status: 'ready' }
   Object.assign(parts[0].backend, { client: Promise.resolve(there) })
   Object.assign(parts[2].backend, { client: Promise.resolve(there), blockingClient: Promise.resolve(lost) })
@@ -343,6 +344,9 @@ t.test('who leaves lets the jobs end, and waits for no connection that is lost',
   store.stopWorking().then(() => { left = true })
   await pass(100)
   t.strictSame(calls, [])
+  lost.status = 'reconnecting'
+  await pass(100)
+  t.strictSame(calls, [])
   lost.status = 'end'
   await pass(20)
   t.strictSame(calls, [['close', 'Worker']])
@@ -351,6 +355,18 @@ t.test('who leaves lets the jobs end, and waits for no connection that is lost',
   await time.settle()
   t.ok(left)
   t.equal(await store.ask(async () => 'there'), 'there', 'the store is still asked')
+})
+
+t.test('who leaves before the store was reached waits for nothing', async (t) => {
+  const { store, parts, behaviour } = storeOf(REDIS)
+  behaviour.waitUntilReady = never
+  const opening = store.open()
+  Object.assign(parts[0].backend, { client: Promise.resolve({ status: 'reconnecting' }) })
+  const since = time.now
+  await store.stopWorking()
+  t.equal(time.now, since)
+  await pass(5_000)
+  await opening
 })
 
 t.test('closing closes every part, and then cuts it off', async (t) => {
@@ -396,6 +412,41 @@ t.test('a close that fails is a problem of the engine, and the part is cut off',
   await store.close(10)
 })
 
+t.test('a connection to Redis that the engine has let go of is cut off, unless it was never there or is the user\'s', async (t) => {
+  const clients: EventEmitter[] = []
+  const clientOf = (name: string) => {
+    const client = Object.assign(new EventEmitter(), { disconnect: () => { cut.push(name) } })
+    clients.push(client)
+    return Promise.resolve(client)
+  }
+  const cut: string[] = []
+  const { store, parts, behaviour } = storeOf(REDIS)
+  await store.open()
+  Object.assign(parts[0].backend, { client: clientOf('queue') })
+  Object.assign(parts[1].backend, { client: Promise.reject(new Error('away')) })
+  Object.assign(parts[2].backend, { client: clientOf('worker'), blockingClient: clientOf('blocking') })
+  behaviour.close = async () => { throw new Error('not writable') }
+  // Closing has begun: the engine goes on waiting until the connection ends.
+  behaviour.cut = async () => { while (cut.length < 3) await new Promise((resolve) => nextTurn(resolve)) }
+  await store.close(1_000)
+  t.strictSame(cut, ['queue', 'worker', 'blocking'])
+  clients[0].emit('connecting')
+  t.strictSame(cut.splice(3), ['queue'], 'it stays cut off')
+
+  const absent = storeOf(REDIS)
+  await absent.store.open()
+  Object.assign(absent.parts[0].backend, { client: never() })
+  await absent.store.close(1_000)
+
+  for (const options of [{ connection: { duplicate () {} } }, POSTGRES]) {
+    const other = storeOf(options)
+    await other.store.open()
+    Object.assign(other.parts[0].backend, { client: clientOf('not ours') })
+    await other.store.close(1_000)
+  }
+  t.equal(cut.length, 3)
+})
+
 t.test('closing is over after its timeout, whatever the store does', async (t) => {
   const { store, behaviour } = storeOf(REDIS)
   await store.open()
@@ -406,4 +457,56 @@ t.test('closing is over after its timeout, whatever the store does', async (t) =
   t.notOk(closed)
   await pass(1)
   t.ok(closed)
+})
+
+t.test('a store that says nothing for five seconds is unavailable, and not before', async (t) => {
+  const store = await reached(t)
+  let failure: any
+  store.ask(never).catch((error) => { failure = error })
+  await pass(4_999)
+  t.equal(failure, undefined)
+  await pass(1)
+  t.match(failure, { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE', cause: { message: 'No answer for 5000 ms' } })
+  t.equal(time.timers.size, 0)
+})
+
+t.test('a store that answers one of many questions is not silent', async (t) => {
+  const store = await reached(t)
+  let failure: any
+  store.ask(never).catch((error) => { failure = error })
+  await pass(3_000)
+  await store.ask(async () => 'there')
+  await pass(4_999)
+  t.equal(failure, undefined)
+  await pass(1)
+  t.match(failure, { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
+})
+
+t.test('an answer that waited while the event loop was blocked is an answer', async (t) => {
+  const store = await reached(t)
+  const faked = globalThis.setImmediate
+  // What the socket has received is read between the timers and the immediates.
+  globalThis.setImmediate = nextTurn
+  t.teardown(() => { globalThis.setImmediate = faked })
+  let answer = (_value: string): void => {}
+  const asked = store.ask(() => new Promise<string>((resolve) => { answer = resolve }))
+  time.stall(6_000)
+  answer('late')
+  t.equal(await asked, 'late')
+  await time.settle()
+  t.equal(time.timers.size, 0)
+})
+
+t.test('no timer of the store\'s holds up the end of the process', async (t) => {
+  time.restore()
+  const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+  const before = timers()
+  const { store, behaviour } = storeOf(REDIS)
+  await store.open()
+  t.equal(timers(), before, 'reached')
+  behaviour.close = async () => { t.equal(timers(), before, 'closing') }
+  const asked = store.ask(async () => 'there')
+  await store.close(10_000)
+  t.equal(await asked, 'there')
+  t.equal(timers(), before, 'closed')
 })
