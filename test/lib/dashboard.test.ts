@@ -4,7 +4,7 @@ import swagger from '@fastify/swagger'
 import websocket from '@fastify/websocket'
 import t from 'tap'
 import type { Browser, Page } from 'playwright-core'
-import Fastify from 'fastify'
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import fastifyTasks from '../../index'
 import tasksDashboard from '../../lib/dashboard'
 import { openBrowser } from '../fixtures/browser'
@@ -172,6 +172,29 @@ t.test('in a real browser', async (t) => {
     await page.getByRole('button', { name: 'Purge', exact: true }).click()
     await page.locator('#empty', { hasText: 'No tasks yet' }).waitFor()
     t.equal(app.tasks.size, 0)
+  })
+
+  await t.test('a refusal is told, with or without words', async (t) => {
+    const app = await makeApp(t)
+    const refuse = async (request: FastifyRequest, reply: FastifyReply) => {
+      if (request.method === 'DELETE') return await reply.code(403).send()
+      if (request.method === 'POST') throw Object.assign(new Error('Not on a Friday'), { statusCode: 403 })
+    }
+    await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: refuse })
+    const address = await listen(app)
+    addIdle(app, 'kept')
+    addIdle(app, 'ended')
+    await started(app, 'ended')
+    await app.cancelTask('ended')
+    const page = await open(`http://${address}/dashboard`)
+    await page.getByRole('button', { name: 'Cancel kept' }).click()
+    await page.getByRole('button', { name: 'Cancel the task' }).click()
+    await page.locator('#notice', { hasText: '403 Forbidden' }).waitFor()
+    await page.getByRole('button', { name: 'Purge ended' }).click()
+    await page.getByRole('button', { name: 'Purge', exact: true }).click()
+    await page.locator('#notice', { hasText: 'Not on a Friday' }).waitFor()
+    t.equal(await page.locator('#tasks tr').count(), 2)
+    t.same(Array.from(app.tasks, ({ state }) => state), ['running', 'cancelled'])
   })
 
   await t.test('a name is text, and tasks are searched and filtered', async (t) => {
