@@ -24,7 +24,8 @@ export class Connection {
   private readonly isUsers: boolean
 
   /** @throws FST_ERR_JOB_MISSING_PACKAGE */
-  constructor (private readonly target: Settings['connection'], isPool: boolean) {
+  constructor (engine: typeof bullmq, private readonly target: Settings['connection']) {
+    const isPool = engine.isPgPool(target)
     this.isUsers = isPool || typeof (target as { duplicate?: unknown }).duplicate === 'function'
     this.isPostgres = isPool || (typeof target === 'string'
       ? target.startsWith('postgres')

@@ -43,7 +43,7 @@ export class Store {
   /** @throws FST_ERR_JOB_MISSING_PACKAGE */
   constructor (private readonly settings: Settings, private readonly log: FastifyBaseLogger, private readonly processor: Processor | undefined) {
     this.engine = load<typeof bullmq>('bullmq', 'bullmq')
-    this.connection = new Connection(settings.connection, this.engine.isPgPool(settings.connection))
+    this.connection = new Connection(this.engine, settings.connection)
   }
 
   // --- to be there ---

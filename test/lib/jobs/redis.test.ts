@@ -1,9 +1,11 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import fastifyTasks from '../../../index'
 import fastifyJobs from '../../../lib/jobs/index'
+import { eventually } from '../../fixtures/fleet'
 import { testJobsContract } from '../../fixtures/jobs-contract'
 import { freePort, startRedis, type Server } from '../../fixtures/redis'
 
@@ -49,11 +51,12 @@ async function goesWhileBooting (t: Test, server: Server): Promise<void> {
   await app.ready()
   t.equal(goes, false)
   await t.rejects(app.addJob('double', 2), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  // Long enough for what is left over to try again, and to complain.
+  await sleep(200)
   proxy.listen(port, '127.0.0.1')
-  await once(proxy, 'listening')
-  await new Promise((resolve) => setTimeout(resolve, 1_500))
-  t.equal(await (await app.addJob('double', 2)).wait(), 4)
+  while (clients.size < 4) await once(proxy, 'connection')
+  const job = await eventually(() => app.addJob('double', 2).catch(() => undefined), (job) => job !== undefined)
+  t.equal(await job!.wait(), 4)
   t.equal(clients.size, 4)
   await app.close()
   t.same(printed().map(({ args }) => args), [], 'nothing was printed')
