@@ -60,7 +60,7 @@ export class Store {
   /** From now on the worker takes jobs. */
   work (): void {
     this.working = true
-    if (this.reached) this.worker?.run().catch(this.complain)
+    this.worker?.run().catch(this.complain)
   }
 
   /** Each time from the start: what the engine makes for PostgreSQL stays failed once it failed to connect. */
@@ -68,6 +68,8 @@ export class Store {
     while (!this.closing) {
       try {
         await this.connect()
+        // It may have been left meanwhile.
+        if (this.closing) return await this.disconnect()
         this.reached = true
         if (this.working) this.work()
         return
@@ -171,7 +173,6 @@ export class Store {
 
   /** Takes no more jobs. Resolves when those that run here have ended. */
   async stopWorking (): Promise<void> {
-    this.working = false
     this.closing = true
     await this.giveUp()
     await this.worker?.close()

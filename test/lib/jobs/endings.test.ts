@@ -161,10 +161,20 @@ t.test('a failure that cannot be read yet is found by looking, and is no unhandl
   const onUnhandled = (reason: unknown): void => { unhandled.push(reason) }
   process.on('unhandledRejection', onUnhandled)
   t.teardown(() => process.off('unhandledRejection', onUnhandled))
-  const store = asking({ getJob: async () => { throw new Error('away') } })
-  const { abandon } = new Endings(store).wait('id', 'a')
-  store.events.emit('failed', { jobId: 'id' })
-  await new Promise((resolve) => setTimeout(resolve, 5))
-  abandon()
+  for (const record of [new Error('away'), stored()]) {
+    const store = asking({
+      getJob: async () => {
+        if (record instanceof Error) throw record
+        return record
+      }
+    })
+    const { ended, abandon } = new Endings(store).wait('id', 'a')
+    let told = false
+    ended.finally(() => { told = true })
+    store.events.emit('failed', { jobId: 'id', failedReason: 'why' })
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    t.notOk(told)
+    abandon()
+  }
   t.same(unhandled, [])
 })

@@ -210,7 +210,7 @@ t.test('a job whose name a task of this process has is handed back, with a warni
 })
 
 t.test('a job of an unknown kind is passed on, each time for longer, up to a second', async (t) => {
-  const { runner } = await runnerOf(t, async () => t.fail('it ran'))
+  const { runner, lines } = await runnerOf(t, async () => t.fail('it ran'))
   for (const [strayed, delay] of [[undefined, 25], [1, 50], [38, 975], [39, 1_000], [100, 1_000]]) {
     const updates: unknown[] = []
     const { job, moved } = movable({
@@ -222,4 +222,5 @@ t.test('a job of an unknown kind is passed on, each time for longer, up to a sec
     t.match(moved, [[Number, 'token']])
     t.ok(moved[0][0] >= since + delay! && moved[0][0] <= Date.now() + delay!)
   }
+  t.same(lines, [], 'without a word')
 })

@@ -73,7 +73,7 @@ t.test('Redis is asked through a connection that fails at once, and listened to 
   const retryStrategy = Function
   t.match(queue, ['q', { connection: { port: 1, enableOfflineQueue: false, maxRetriesPerRequest: 1, retryStrategy } }, undefined])
   t.strictSame(queue[1].defaultJobOptions, { removeOnComplete: 7, removeOnFail: true })
-  const waiting = { port: 1, maxRetriesPerRequest: null, retryStrategy }
+  const waiting = { port: 1, retryStrategy }
   t.match(events, ['q', { connection: waiting, lastEventId: 'event-1' }, undefined])
   t.match(worker, ['q', processor, {
     connection: waiting, concurrency: 3, lockDuration: 5_000, stalledInterval: 1_000, maxStalledCount: 2, runRetryDelay: 1_000, autorun: false
@@ -82,7 +82,10 @@ t.test('Redis is asked through a connection that fails at once, and listened to 
     for (const absent of ['prefix', 'telemetry', 'limiter', 'blockingTimeout', 'drainDelay']) t.notOk(absent in options, absent)
     t.notOk('migrate' in options.connection)
   }
-  for (const options of [events[1], worker[2]]) t.notOk('enableOfflineQueue' in options.connection)
+  for (const { connection } of [events[1], worker[2]]) {
+    t.equal(connection.maxRetriesPerRequest, null)
+    t.notOk('enableOfflineQueue' in connection)
+  }
 })
 
 t.test('the engine gets the prefix, the telemetry and the limiter that are set', async (t) => {
@@ -236,6 +239,25 @@ t.test('a store that was never there is not tried again once the app closes', as
     await leave(store)
     await pass(2_000)
     t.equal(parts.length, 1)
+  }
+})
+
+t.test('a store that is reached when the app closes already is left at once', async (t) => {
+  for (const leave of [(store: Store) => store.stopWorking(), (store: Store) => store.close(100)]) {
+    const { store, behaviour, calls } = storeOf(REDIS)
+    let reach = (): void => {}
+    behaviour.waitUntilReady = () => new Promise<void>((resolve) => { reach = resolve })
+    store.work()
+    store.open()
+    await time.settle()
+    await leave(store)
+    behaviour.waitUntilReady = async () => {}
+    reach()
+    await pass(10)
+    t.strictSame(calls.filter(([call]: any) => call === 'made').map(([, part]: any) => part), ['Queue', 'QueueEvents', 'Worker'])
+    t.strictSame(calls.filter(([call]: any) => call === 'cut').map(([, part]: any) => part), ['Queue', 'QueueEvents', 'Worker'])
+    t.notOk(calls.some(([call]: any) => call === 'run'))
+    await t.rejects(store.ask(async () => 'there'), { code: 'FST_ERR_JOBS_CLOSED' })
   }
 })
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { errors } from '../../../index'
-import { cancellation, failure, failureOf, packReason, startsOf, unpackReason } from '../../../lib/jobs/wire'
+import { cancellation, failure, failureOf, failureWithoutRecord, packReason, startsOf, unpackReason } from '../../../lib/jobs/wire'
 import { stored } from '../../fixtures/engine'
 
 const hostile = new Proxy({}, { get () { throw new Error('never') } })
@@ -113,5 +113,14 @@ t.test('a cancel is told from a failure, with its reason', async (t) => {
 t.test('a cancel that the fleet did not ask for tells the code of what stopped the job', async (t) => {
   for (const [reason, code] of [[Object.assign(new Error('lapsed'), { code: 'E_LAPSED' }), 'E_LAPSED'], [new Error('no code'), 'FST_ERR_JOB_CANCELLED'], ['text', 'FST_ERR_JOB_CANCELLED'], [{ code: 'E_NOT_AN_ERROR' }, 'FST_ERR_JOB_CANCELLED']] as const) {
     t.match(noted(cancellation('a', reason)), { state: 'cancelled', error: { cause: { message: "Job 'a' was stopped where it ran", code } } })
+  }
+})
+
+t.test('without a record, a cancel is told from a failure by the whole of its message', async (t) => {
+  const { state, error } = failureWithoutRecord(cancellation('a\n:b', 'why').message)
+  t.equal(state, 'cancelled')
+  t.match(error, { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a\n:b' was cancelled" })
+  for (const message of ["Job 'a' was cancelled by whom?", "That Job 'a' was cancelled", '']) {
+    t.match(failureWithoutRecord(message), { state: 'failed', error: { code: 'FST_ERR_JOB_FAILED', message } })
   }
 })
