@@ -31,8 +31,8 @@ export class Connection {
       ? target.startsWith('postgres')
       : 'connectionString' in target || 'database' in target || 'user' in target)
     if (this.isUsers) return
-    if (this.isPostgres) load('pg', 'pg')
-    else load('ioredis', 'ioredis')
+    if (this.isPostgres) load('pg')
+    else load('ioredis')
   }
 
   /** What the engine is to connect with. A connection to Redis that is lost is tried again until `isClosing`. */

@@ -42,7 +42,7 @@ export class Store {
 
   /** @throws FST_ERR_JOB_MISSING_PACKAGE */
   constructor (private readonly settings: Settings, private readonly log: FastifyBaseLogger, private readonly processor: Processor | undefined) {
-    this.engine = load<typeof bullmq>('bullmq', 'bullmq')
+    this.engine = load<typeof bullmq>('bullmq')
     this.connection = new Connection(this.engine, settings.connection)
   }
 

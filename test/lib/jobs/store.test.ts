@@ -313,7 +313,7 @@ t.test('what the engine answers is told, and what the store cannot answer is una
   t.equal(await store.ask(async (queue) => queue.constructor.name), 'Queue')
   const gone = Object.assign(new Error('gone'), { code: -1 })
   await t.rejects(store.ask(async () => { throw gone }), { code: -1 })
-  for (const cause of [new Error('away'), Object.assign(new Error('away'), { code: 'ECONNREFUSED' })]) {
+  for (const cause of [new Error('away'), Object.assign(new Error('away'), { code: 'ECONNREFUSED' }), Object.assign(new Error('away'), { code: '08P22' })]) {
     const error = await store.ask(async () => { throw cause }).catch((error) => error)
     t.match(error, { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
     t.equal(error.cause, cause)
