@@ -389,6 +389,17 @@ t.test('a request that waits for a job does not keep the app from closing', asyn
   t.match(response, { code: 'FST_ERR_JOBS_CLOSED' })
 })
 
+t.test('a heartbeat of a job renews the lease of the task that runs it', { timeout: 20_000 }, async (t) => {
+  const app = await build(t, { define: (app) => app.defineJob('kind', untilStopped) })
+  const job = await app.addJob('kind', {}, { name: 'leased', ttl: 60_000 })
+  await becomes(app, 'leased', 'running')
+  const remaining = (): number => app.getTask('leased')!.toJSON().lease!.remaining
+  await sleep(200)
+  const before = remaining()
+  t.equal(await job.heartbeat(), true)
+  while (remaining() <= before) await sleep(5)
+})
+
 t.test('a job that does not stop delays closing no longer than allowed', async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('deaf', () => sleep(5_000)) })
   const started = new Promise<void>((resolve) => { app.tasks.once('start', () => resolve()) })
@@ -397,7 +408,7 @@ t.test('a job that does not stop delays closing no longer than allowed', async (
   const start = Date.now()
   await app.close()
   t.ok(Date.now() - start < 4_000)
-  t.match((app as unknown as { lines: string[] }).lines.join(), /Jobs are still running.*/)
+  t.match((app as unknown as { lines: string[] }).lines.join(), /"jobs":\["deaf"\],"msg":"Jobs are still running/)
 })
 
 t.test('without a store, booting and closing go on and adding fails at once', async (t) => {
