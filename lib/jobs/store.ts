@@ -54,7 +54,12 @@ export class Store {
    */
   async open (): Promise<void> {
     const firstComplaint = new Promise((resolve) => this.events.once('unreachable', resolve))
-    await Promise.race([this.reach(), firstComplaint, sleep(PATIENCE, undefined, { ref: false })])
+    const reaching = this.reach()
+    let opened = false
+    // Later there is no boot that could fail.
+    reaching.catch((error) => { if (opened) this.complain(error) })
+    await Promise.race([reaching, firstComplaint, sleep(PATIENCE, undefined, { ref: false })])
+    opened = true
   }
 
   /** From now on the worker takes jobs. */

@@ -285,6 +285,18 @@ for (const name of ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError'
   })
 }
 
+t.test('what no attempt will change is told when the boot is over, and ends the attempts', async (t) => {
+  const { store, behaviour, parts, warnings } = storeOf(POSTGRES)
+  behaviour.waitUntilReady = async () => { throw new Error('away') }
+  await store.open()
+  const cause = Object.assign(new Error('not so'), { name: 'SchemaVersionMismatchError' })
+  behaviour.waitUntilReady = async () => { throw cause }
+  await pass(2_000)
+  t.equal(parts.length, 2)
+  t.same(warnings.map(([{ err }]) => err.message), ['away', 'not so'])
+  t.equal((await store.ask(async () => {}).catch((error) => error)).cause, cause)
+})
+
 t.test('a problem is told once, and again after an answer', async (t) => {
   const { store, parts, warnings } = storeOf(REDIS)
   await store.open()
