@@ -79,7 +79,8 @@ export class Connection {
   async cut (backend: object): Promise<void> {
     for (const client of await this.clients(backend)) {
       client.on('connecting', () => client.disconnect())
-      client.disconnect()
+      // Told twice, it would hold the process for two seconds more.
+      if (client.status !== 'end') client.disconnect()
     }
   }
 

@@ -19,9 +19,23 @@ t.test('jobs on Redis', async (t) => {
     t.pass('jobs on Redis', { skip: message })
     return
   }
+  await t.test('an app that has closed does not hold the process', (t) => holdsNothing(t, server))
   await t.test('a Redis that goes while the app boots is reached later, by no more connections than are needed', (t) => goesWhileBooting(t, server))
   await testJobsContract(t, server, { races: 300 })
 })
+
+async function holdsNothing (t: Test, server: Server): Promise<void> {
+  const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+  const before = timers()
+  const app = Fastify()
+  await app.register(fastifyTasks)
+  await app.register(fastifyJobs, { connection: server.connection })
+  app.defineJob('double', async (_app, _task, n: number) => 2 * n)
+  await app.ready()
+  t.equal(await (await app.addJob('double', 2)).wait(), 4)
+  await app.close()
+  t.equal(timers(), before)
+}
 
 async function goesWhileBooting (t: Test, server: Server): Promise<void> {
   const { port: behind } = server.connection as { port: number }

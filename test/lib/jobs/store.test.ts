@@ -448,8 +448,8 @@ t.test('a close that fails is a problem of the engine, and the part is cut off',
 
 t.test('a connection to Redis that the engine has let go of is cut off, unless it was never there or is the user\'s', async (t) => {
   const clients: EventEmitter[] = []
-  const clientOf = (name: string) => {
-    const client = Object.assign(new EventEmitter(), { disconnect: () => { cut.push(name) } })
+  const clientOf = (name: string, status = 'ready') => {
+    const client = Object.assign(new EventEmitter(), { status, disconnect: () => { cut.push(name) } })
     clients.push(client)
     return Promise.resolve(client)
   }
@@ -466,6 +466,14 @@ t.test('a connection to Redis that the engine has let go of is cut off, unless i
   t.strictSame(cut, ['queue', 'worker', 'blocking'])
   clients[0].emit('connecting')
   t.strictSame(cut.splice(3), ['queue'], 'it stays cut off')
+
+  const ended = storeOf(REDIS)
+  await ended.store.open()
+  Object.assign(ended.parts[0].backend, { client: clientOf('ended', 'end') })
+  await ended.store.close(1_000)
+  t.equal(cut.length, 3)
+  clients.at(-1)!.emit('connecting')
+  t.strictSame(cut.splice(3), ['ended'], 'nor is it taken up again')
 
   const absent = storeOf(REDIS)
   await absent.store.open()
