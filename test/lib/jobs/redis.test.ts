@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import Fastify from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import fastifyTasks from '../../../index'
 import fastifyJobs from '../../../lib/jobs/index'
@@ -24,14 +24,20 @@ t.test('jobs on Redis', async (t) => {
   await testJobsContract(t, server, { races: 300 })
 })
 
+async function doubling (t: Test, connection: object | string): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  await app.register(fastifyJobs, { connection })
+  app.defineJob('double', async (_app, _task, n: number) => 2 * n)
+  await app.ready()
+  return app
+}
+
 async function holdsNothing (t: Test, server: Server): Promise<void> {
   const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
   const before = timers()
-  const app = Fastify()
-  await app.register(fastifyTasks)
-  await app.register(fastifyJobs, { connection: server.connection })
-  app.defineJob('double', async (_app, _task, n: number) => 2 * n)
-  await app.ready()
+  const app = await doubling(t, server.connection)
   t.equal(await (await app.addJob('double', 2)).wait(), 4)
   await app.close()
   t.equal(timers(), before)
@@ -58,11 +64,8 @@ async function goesWhileBooting (t: Test, server: Server): Promise<void> {
   })
   await new Promise<void>((resolve) => { proxy.listen(port, '127.0.0.1', resolve) })
   const printed = t.capture(console, 'error')
-  const app = Fastify()
-  await app.register(fastifyTasks)
-  await app.register(fastifyJobs, { connection: { port, retryStrategy: () => 50 } })
-  app.defineJob('double', async (_app, _task, n: number) => 2 * n)
-  await app.ready()
+  t.teardown(() => proxy.close())
+  const app = await doubling(t, { port, retryStrategy: () => 50 })
   t.equal(goes, false)
   await t.rejects(app.addJob('double', 2), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
   // Long enough for what is left over to try again, and to complain.
@@ -74,5 +77,4 @@ async function goesWhileBooting (t: Test, server: Server): Promise<void> {
   t.equal(clients.size, 4)
   await app.close()
   t.same(printed().map(({ args }) => args), [], 'nothing was printed')
-  proxy.close()
 }
