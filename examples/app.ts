@@ -11,7 +11,8 @@ import tasksDashboard from 'fastify-tasks/dashboard'
 interface Report { rows: number }
 interface ById { Params: { id: string } }
 
-const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
+// A browser that shows the dashboard may hold a connection that it never used, for which closing would wait.
+const app = Fastify({ forceCloseConnections: true, logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
 
 async function main (): Promise<void> {
   await app.register(fastifyWebsocket)

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -193,4 +193,19 @@ t.test('close() while a request waits for a task ends both', async (t) => {
   await app.close()
   t.equal((await answer).status, 503)
   t.equal(app.getTask('awaited')!.state, 'cancelled')
+})
+
+t.test('close() while a client is connected that asks nothing cancels the tasks', async (t) => {
+  const app = await build()
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const client = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+  t.teardown(() => client.destroy())
+  await once(app.server, 'connection')
+  const task = app.addTask(untilAborted)
+  await once(app.tasks as never, 'start')
+  const closing = app.close()
+  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', cause: { code: 'FST_ERR_TASKS_CLOSED' } })
+  // Node before 26.4 waits for such a client.
+  client.destroy()
+  await closing
 })
