@@ -109,7 +109,11 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
     clearTimeout(closeTimer)
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<boolean>((resolve) => { timer = setTimeout(resolve, closeTimeout, true) })
-    if (await Promise.race([leave(), late])) app.log.warn({ jobs: runner.names }, 'Jobs are still running after the app was closed')
+    if (await Promise.race([leave(), late])) {
+      const jobs = runner.names
+      if (jobs.length > 0) app.log.warn({ jobs }, 'Jobs are still running after the app was closed')
+      else app.log.warn('The job engine does not answer, and is left as it is')
+    }
     clearTimeout(timer)
     closeJobs()
     await store.close(closeTimeout)

@@ -439,9 +439,12 @@ t.test('a store that falls silent counts as away', async (t) => {
   t.teardown(() => proxy.close())
   const connection = url.replace(`:${port}/`, `:${(proxy.address() as { port: number }).port}/`)
   const app = await build(t, { options: { connection, worker: false }, define: (app) => app.defineJob('kind', async () => {}) })
+  const worker = await build(t, { options: { connection } })
   await app.addJob('kind', {})
   silent = true
   await t.rejects(app.addJob('kind', {}), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE', cause: { message: /No answer/ } })
+  await worker.close()
+  t.match((worker as unknown as { lines: string[] }).lines.join(), /"msg":"The job engine does not answer/)
   silent = false
   await app.close()
 })
