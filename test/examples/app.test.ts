@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { WebSocket } from 'ws'
@@ -100,6 +101,10 @@ t.test('npm start runs the app, and Ctrl-C closes it when its report is done', a
     exited.then(() => reject(new Error(output)), reject)
   })
   await fetch(`${url}/reports`, { method: 'POST' })
+  // As a browser does, ahead of need: a connection on which nothing is ever asked.
+  const unused = connect(Number(new URL(url).port), 'localhost')
+  t.teardown(() => unused.destroy())
+  await once(unused, 'connect')
   process.kill(-child.pid!, 'SIGINT')
   await exited
   t.match(output, 'Closed: every task has stopped')
