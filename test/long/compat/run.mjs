@@ -40,7 +40,11 @@ function check (title, command, args, options) {
   const ok = status === 0
   results.push({ title, ok })
   console.log(`${ok ? 'ok    ' : 'not ok'} ${title} (${((Date.now() - before) / 1000).toFixed(1)} s)`)
-  if (!ok) console.log(`${stdout}${stderr}`.split('\n').slice(-40).map((line) => `    ${line}`).join('\n'))
+  if (ok) return
+  // From the first failure on, if it tells of one.
+  const lines = `${stdout}${stderr}`.split('\n')
+  const first = lines.findIndex((line) => /^ *not ok/.test(line))
+  console.log(lines.slice(first === -1 ? -40 : first).slice(0, 100).map((line) => `    ${line}`).join('\n'))
 }
 
 // The binaries come as plain files in packages named after the platform.
