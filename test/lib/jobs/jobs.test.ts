@@ -30,7 +30,7 @@ async function build (t: Test, { define, options = {}, ready = true }: {
   const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
   t.teardown(() => app.close())
   await app.register(fastifyTasks, { cancelTimeout: 300 })
-  await app.register(fastifyJobs, { connection: (await server).url, queue: newQueue(), lockDuration: 3_000, cancelTimeout: 400, closeTimeout: 500, ...options })
+  await app.register(fastifyJobs, { connection: (await server).url, queue: newQueue(), cancelTimeout: 400, closeTimeout: 500, ...options })
   await define?.(app)
   if (ready) await app.ready()
   return Object.assign(app, { lines })
