@@ -1,9 +1,9 @@
 import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import * as errors from './lib/errors'
-import { checkPluginOptions } from './lib/options'
-import { TaskRegistry } from './lib/task-registry'
-import { whenReady } from './lib/when-ready'
+import * as errors from './lib/shared/errors'
+import { checkPluginOptions } from './lib/tasks/options'
+import { TaskRegistry } from './lib/tasks/registry'
+import { whenReady } from './lib/shared/when-ready'
 import type * as types from './types/task'
 
 declare module 'fastify' {

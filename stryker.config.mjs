@@ -9,14 +9,14 @@ Object.assign(process.env, {
   TAP_TIMEOUT: '15'
 })
 
-// `npm run test:mutation -- --mutate lib/task.ts` does one file. The jobs are not among the default: `-- --mutate 'lib/jobs/!(index).ts'`
+// `npm run test:mutation -- --mutate lib/tasks/task.ts` does one file. The jobs are not among the default: `-- --mutate 'lib/jobs/!(index).ts'`
 // does all that is tested without a server, `-- --mutate lib/jobs/index.ts` the rest (TEST_POSTGRES=<url> saves each mutant its own).
 const mutates = (path) => process.argv.some((argument) => argument.includes(path))
 const testFiles = mutates('lib/jobs/index.ts')
-  ? ['test/lib/jobs/{jobs,load}.test.js']
+  ? ['test/jobs/jobs.test.js', 'test/shared/optional-peer.test.js']
   : mutates('lib/jobs')
-    ? ['test/lib/jobs/!(jobs|closing|postgres|redis).test.js']
-    : ['test/{properties,index,security}.test.js', 'test/lib/*.test.js']
+    ? ['test/jobs/!(jobs|closing|postgres|redis).test.js']
+    : ['test/{properties,index,security}.test.js', 'test/{tasks,control,shared}/*.test.js']
 
 export default {
   testRunner: 'tap',
@@ -27,7 +27,7 @@ export default {
     nodeArgs: [],
     forceBail: true
   },
-  mutate: ['index.ts', 'lib/*.ts', 'lib/dashboard/index.ts'],
+  mutate: ['index.ts', 'lib/{tasks,control,shared}/**/*.ts'],
   ignorePatterns: ['dist', '.tap', 'reports', 'benchmarks'],
   coverageAnalysis: 'perTest',
   concurrency: 2,

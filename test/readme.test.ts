@@ -27,7 +27,7 @@ import { join, resolve } from 'node:path'
 import type { FastifyError } from 'fastify'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
-import { errors } from '../index'
+import { errors } from '..'
 import { run, startExample } from './fixtures/child'
 
 const root = resolve(__dirname, '..')

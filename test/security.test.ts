@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
-import fastifyTasks from '../index'
-import tasksDashboard from '../lib/dashboard'
-import tasksFeed from '../lib/feed'
-import tasksRoutes from '../lib/routes'
+import fastifyTasks from '..'
+import tasksDashboard from '../lib/control/dashboard'
+import tasksFeed from '../lib/control/feed'
+import tasksRoutes from '../lib/control/routes'
 import { controlApp, SECRET, untilAborted } from './fixtures/control-app'
 import { fuzz } from './fixtures/fuzz'
 
@@ -217,7 +217,7 @@ t.test('every row of the threat model has tests, by name', async (t) => {
   const [, threats, tests] = readFileSync(join(__dirname, '../SECURITY.md'), 'utf8').split('\n| --- | --- |\n')
   const rowsOf = (table: string): string[][] => table.split('\n\n')[0].split('\n').map((row) => row.split('|').slice(1).map((cell) => cell.trim()))
   t.same(rowsOf(tests).map(([row]) => row), rowsOf(threats).map(([row]) => row))
-  const sources = ['security.test.ts', 'lib/feed.test.ts', 'lib/thrown.test.ts'].map((file) => readFileSync(join(__dirname, file), 'utf8')).join()
+  const sources = ['security.test.ts', 'control/feed.test.ts', 'shared/thrown.test.ts'].map((file) => readFileSync(join(__dirname, file), 'utf8')).join()
   for (const [row, titles] of rowsOf(tests)) {
     for (const [, title] of titles.matchAll(/"([^"]+)"/g)) t.ok(sources.includes(`t.test('${title}'`), `${row}: ${title}`)
   }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
-import { load } from './load'
+import { load } from '../shared/optional-peer'
 import type { Settings } from './options'
 
 /** How long PostgreSQL may take to accept a connection, in ms. */

@@ -1,6 +1,6 @@
 import type { JobSnapshot, Job as PublicJob } from '../../types/job'
 import type { TaskProgress, TaskState } from '../../types/task'
-import { failureOf, startsOf, type Stored } from './wire'
+import { failureOf, startsOf, type Stored } from './serialization'
 
 /** What a job asks of those who made it. */
 interface Owner {

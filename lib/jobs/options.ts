@@ -1,6 +1,6 @@
 import type { FastifyJobsOptions, JobDefinition, JobOptions } from '../../types/job'
-import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION } from '../errors'
-import { show } from '../options'
+import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION } from '../shared/errors'
+import { show } from '../tasks/options'
 
 const MAX_TIMEOUT = 2 ** 31 - 1
 

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { JobDefinition, JobHandler } from '../../types/job'
 import type { Task } from '../../types/task'
-import { FST_ERR_JOB_TIMEOUT, FST_ERR_TASKS_CLOSED } from '../errors'
-import { cancellation, failure, startsOf, unpackReason, type Reason, type Stored } from './wire'
+import { FST_ERR_JOB_TIMEOUT, FST_ERR_TASKS_CLOSED } from '../shared/errors'
+import { cancellation, failure, startsOf, unpackReason, type Reason, type Stored } from './serialization'
 
 /** A kind of job, as `defineJob` took it. */
 export interface Kind {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION } from '../errors'
-import { defaultValidatorCompiler } from '../validator-compiler'
+import { FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION } from '../shared/errors'
+import { defaultValidatorCompiler } from '../shared/validator-compiler'
 
 /**
  * The function that checks a kind's data, compiled as the schema of a request's body would be. What it fills in or converts is

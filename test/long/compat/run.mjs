@@ -59,7 +59,7 @@ const built = join(work, 'package')
 mkdirSync(built)
 for (const file of ['package.json', 'README.md']) copyFileSync(join(root, file), join(built, file))
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', join(built, 'dist')], { cwd: root, stdio: 'inherit' })
-cpSync(join(root, 'lib/dashboard/assets'), join(built, 'dist/lib/dashboard/assets'), { recursive: true })
+cpSync(join(root, 'lib/control/dashboard/assets'), join(built, 'dist/lib/control/dashboard/assets'), { recursive: true })
 const [{ filename }] = JSON.parse(npm(built, 'pack', '--json', '--ignore-scripts', '--pack-destination', work))
 const tarball = join(work, filename)
 
@@ -125,7 +125,7 @@ if (!process.argv.includes('--no-suite')) {
   writeFileSync(join(suite, 'tsconfig.suite.json'), JSON.stringify({ extends: './test/tsconfig.mutation.json', include: ['index.ts', 'lib', 'test/**/*.test.ts'] }))
   execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.suite.json'], { cwd: suite, stdio: 'inherit' })
 
-  const files = ['test', 'test/lib', 'test/lib/jobs'].flatMap((dir) => readdirSync(join(suite, dir)).map((name) => `${dir}/${name}`))
+  const files = ['test', 'test/tasks', 'test/control', 'test/shared', 'test/jobs'].flatMap((dir) => readdirSync(join(suite, dir)).map((name) => `${dir}/${name}`))
     // The two left out judge the checkout and its own tools, whatever runs them.
     .filter((file) => file.endsWith('.test.js') && !/package|readme/.test(file))
   for (const { dir } of fastifies) {

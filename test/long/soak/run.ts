@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import Fastify, { type FastifyInstance } from 'fastify'
-import fastifyTasks from '../../../index'
-import tasksFeed from '../../../lib/feed'
-import tasksRoutes from '../../../lib/routes'
+import fastifyTasks from '../../..'
+import tasksFeed from '../../../lib/control/feed'
+import tasksRoutes from '../../../lib/control/routes'
 import { comeAndGo } from './every-kind'
 
 const { values, positionals } = parseArgs({ options: { tasks: { type: 'string' } }, allowPositionals: true })

@@ -1,0 +1,50 @@
+import type { ControlSource } from '../control/backend'
+import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE } from '../shared/errors'
+import { ENDED, LIVE, type Fleet } from './registry'
+import type { Job } from './job'
+
+/** What the control routes serve with `serve: 'jobs'`. */
+export function jobsSource (open: () => Fleet): ControlSource {
+  async function find (name: string): Promise<Job> {
+    const job = await open().get(name)
+    if (job === undefined) throw new FST_ERR_JOB_NOT_FOUND(name)
+    return job
+  }
+
+  async function findLive (name: string): Promise<Job> {
+    const job = await find(name)
+    if (job.endedAt !== undefined) throw new FST_ERR_JOB_NOT_LIVE(name, job.state)
+    return job
+  }
+
+  return {
+    async list (state) {
+      const snapshots = []
+      for await (const job of open().list([...LIVE, ...ENDED])) {
+        if (state === undefined || job.state === state) snapshots.push(job.toJSON())
+      }
+      return snapshots
+    },
+    get: async (name) => (await find(name)).toJSON(),
+    async cancel (name) {
+      const job = await findLive(name)
+      let stopped = true
+      try {
+        stopped = await open().cancel(name)
+      } catch (error) {
+        if (!(error instanceof FST_ERR_JOB_CANCEL_TIMEOUT)) throw error
+      }
+      const now = await open().get(name)
+      if (!stopped) throw new FST_ERR_JOB_NOT_LIVE(name, now?.state ?? 'completed')
+      // A job that was waiting is removed, and its name may have been taken again.
+      return now?.createdAt === job.createdAt ? now.toJSON() : { ...job.toJSON(), state: 'cancelled', endedAt: Date.now() }
+    },
+    async heartbeat (name) {
+      const job = await findLive(name)
+      if (!await job.heartbeat()) throw new FST_ERR_JOB_NOT_LIVE(name, job.state)
+      if (job.toJSON().lease === undefined) throw new FST_ERR_JOB_NO_LEASE(name)
+    },
+    purge: () => open().purge(),
+    add: async (kind, data, options) => (await open().add(kind, data, options)).toJSON()
+  }
+}

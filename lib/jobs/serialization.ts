@@ -1,0 +1,116 @@
+import type { Job as EngineJob } from 'bullmq'
+import { FST_ERR_JOB_CANCELLED, FST_ERR_JOB_FAILED } from '../shared/errors'
+import { describeThrown } from '../shared/thrown'
+
+/** The reason of a cancel, as JSON. */
+export interface Reason {
+  value?: unknown
+  error?: { name: string, message: string, code?: string }
+}
+
+/** What the engine stores as a job's data. */
+export interface Payload {
+  name: string
+  data: unknown
+  ttl?: number
+  /** Set by the first request to stop. */
+  cancel?: Reason
+  /** How often it came to a process that could not start it. */
+  strayed?: number
+}
+
+export type Stored = EngineJob<Payload, unknown, string>
+
+/** How often its handler was started. */
+export function startsOf ({ attemptsStarted, data }: Stored): number {
+  return attemptsStarted - (data.strayed ?? 0)
+}
+
+export function packReason (reason: unknown): Reason {
+  const packed: Reason = reason instanceof Error ? { error: { name: nameOf(reason), ...describeThrown(reason) } } : { value: reason }
+  const store = (_key: string, value: unknown): unknown => typeof value === 'string' ? storable(value) : value
+  try {
+    return JSON.parse(JSON.stringify(packed, store))
+  } catch { // a cycle, a BigInt
+    return { value: storable(describeThrown(reason).message) }
+  }
+}
+
+/** The text without what PostgreSQL cannot hold. */
+function storable (text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\uFFFD')
+}
+
+export function unpackReason ({ value, error }: Reason): unknown {
+  if (error === undefined) return value
+  const { message, ...rest } = error
+  return Object.assign(new Error(message), rest)
+}
+
+/** Whatever was thrown, asking it must not throw again. */
+function nameOf (thrown: unknown): string {
+  try {
+    return String((thrown as Error).name ?? 'Error')
+  } catch {
+    return 'Error'
+  }
+}
+
+function framesOf (thrown: unknown): string {
+  try {
+    return /\n {4}at [^]*/.exec((thrown as Error).stack!)?.[0] ?? ''
+  } catch {
+    return ''
+  }
+}
+
+const CANCELLED = 'JobCancelled'
+const UNRECOVERABLE = 'UnrecoverableError'
+
+// The engine keeps an error's message and stack, nothing else: its code travels in the stack's first line, where Node has it.
+const CODE = /^([^\s:]+) \[([^\]]+)\]: /
+
+/** The error that makes the engine note the failure of an attempt, and try again if attempts are left. */
+export function failure (thrown: unknown): Error {
+  const name = nameOf(thrown)
+  const { code, message } = describeThrown(thrown)
+  const error = new Error(storable(message))
+  // By this name the engine knows that it is not to try again.
+  if (name === UNRECOVERABLE) error.name = name
+  error.stack = storable(`${code === undefined ? name : `${name} [${code}]`}: ${message}${framesOf(thrown)}`)
+  return error
+}
+
+/** The error that makes the engine note a cancel, and not try again. */
+export function cancellation (name: string, reason: unknown): Error {
+  const { code = 'FST_ERR_JOB_CANCELLED' } = reason instanceof Error ? describeThrown(reason) : {}
+  const error = new Error(`Job '${name}' was cancelled`)
+  error.name = UNRECOVERABLE
+  error.stack = `${CANCELLED} [${code}]: ${error.message}${framesOf(reason)}`
+  return error
+}
+
+/** The message of a {@link cancellation}. */
+const CANCELLED_MESSAGE = /^Job '([^]*)' was cancelled$/
+
+/** What a job has come to of which the engine's event has told, and no record is left. */
+export function failureWithoutRecord (message: string): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
+  const [, name] = CANCELLED_MESSAGE.exec(message) ?? []
+  return name === undefined
+    ? { state: 'failed', error: new FST_ERR_JOB_FAILED(message) }
+    : { state: 'cancelled', error: new FST_ERR_JOB_CANCELLED(name) }
+}
+
+/** What a job that the engine holds for failed has come to. */
+export function failureOf ({ data, stacktrace, failedReason }: Stored): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
+  const [, head, code] = CODE.exec(stacktrace?.at(-1) ?? '') ?? []
+  if (head === CANCELLED) {
+    const cause = data.cancel === undefined
+      ? Object.assign(new Error(`Job '${data.name}' was stopped where it ran`), { code })
+      : unpackReason(data.cancel)
+    return { state: 'cancelled', error: new FST_ERR_JOB_CANCELLED(data.name, { cause }) }
+  }
+  const error = new FST_ERR_JOB_FAILED(failedReason ?? '')
+  if (code !== undefined) error.code = code
+  return { state: 'failed', error }
+}

@@ -1,0 +1,314 @@
+import swagger from '@fastify/swagger'
+import fastifyWebsocket from '@fastify/websocket'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import Module from 'node:module'
+import { connect, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import WebSocket from 'ws'
+import tasksFeed from '../../lib/control/feed'
+import { addIdle, listen, makeApp, started } from '../fixtures/control'
+
+/** A client that keeps what it is told. */
+async function join (url: string, options: WebSocket.ClientOptions = {}) {
+  const socket = new WebSocket(url, options)
+  const messages: any[] = []
+  const waiting: Array<() => void> = []
+  socket.on('message', (data, isBinary) => {
+    messages.push(isBinary ? data : JSON.parse(String(data)))
+    waiting.splice(0).forEach((resolve) => resolve())
+  })
+  await once(socket, 'open')
+  return {
+    socket,
+    messages,
+    async until (count: number) {
+      while (messages.length < count) await new Promise<void>((resolve) => waiting.push(resolve))
+      return messages
+    }
+  }
+}
+
+/** The status with which the server answers a handshake that it refuses. */
+function refusal (url: string, options: WebSocket.ClientOptions = {}): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, options)
+    socket.on('unexpected-response', (_request, response) => {
+      response.resume()
+      socket.on('error', () => {})
+      socket.terminate()
+      resolve(response.statusCode!)
+    })
+    socket.on('open', () => reject(new Error('open')))
+  })
+}
+
+t.test('a client is told of the live tasks, then of what happens', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  await app.addTask(() => {}, { name: 'over' })
+  addIdle(app, 'idle', { ttl: 60_000 })
+  await started(app, 'idle')
+  const client = await join(`ws://${address}/feed`)
+  await client.until(1)
+  const task = app.addTask(async (_app, task) => { task.updateProgress(50); throw Object.assign(new Error('password'), { code: 'E_DB' }) }, { name: 'work' })
+  await t.rejects(Promise.resolve(task))
+  t.match(await client.until(4), [
+    { event: 'snapshot', task: { name: 'idle', state: 'running', lease: { ttl: 60_000 } } },
+    { event: 'start', task: { name: 'work', state: 'running' } },
+    { event: 'progress', task: { name: 'work', progress: 50 } },
+    { event: 'end', task: { name: 'work', state: 'failed', error: { code: 'E_DB' } } }
+  ])
+  t.same(client.messages[3].task.error, { code: 'E_DB' })
+  t.equal(client.messages.length, 4)
+})
+
+t.test('messages of errors are exposed by opt-in', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [], exposeErrors: true })
+  const client = await join(`ws://${await listen(app)}/feed`)
+  await Promise.resolve(app.addTask(() => { throw new Error('text') })).catch(() => {})
+  t.same((await client.until(2))[1].task.error, { message: 'text' })
+})
+
+t.test('many clients share one listener, and none is left', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  t.equal(app.tasks.listenerCount('start'), 0)
+  const clients = await Promise.all(Array.from({ length: 5 }, () => join(`ws://${address}/feed`)))
+  for (const event of ['start', 'progress', 'end'] as const) t.equal(app.tasks.listenerCount(event), 1)
+  await app.addTask(() => {}, { name: 'one' })
+  for (const client of clients) t.equal((await client.until(2)).length, 2)
+  for (const client of clients) client.socket.close()
+  while (app.tasks.listenerCount('start') > 0) await new Promise((resolve) => setImmediate(resolve))
+  t.equal(app.tasks.listenerCount('end'), 0)
+})
+
+t.test('the websocket plugin that the user registered is used', async (t) => {
+  const app = await makeApp(t)
+  await app.register(fastifyWebsocket)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  await app.ready()
+  const socket = await app.injectWS('/feed')
+  const message = once(socket, 'message')
+  app.addTask(() => {}, { name: 'one' })
+  t.match(JSON.parse(String((await message)[0])), { event: 'start', task: { name: 'one' } })
+  socket.terminate()
+})
+
+t.test('two feeds share a server', async (t) => {
+  const app = await makeApp(t)
+  let handshakes = 0
+  const onRequest = async (): Promise<void> => { handshakes++ }
+  await app.register(tasksFeed, { prefix: '/a', onRequest })
+  await app.register(tasksFeed, { prefix: '/b', onRequest })
+  const address = await listen(app)
+  const clients = [await join(`ws://${address}/a`), await join(`ws://${address}/b/`)]
+  t.equal(handshakes, 2)
+  t.equal(app.server.listenerCount('upgrade'), 2, "the websocket plugin's, and one that hangs up")
+  await app.addTask(() => {}, { name: 'one' })
+  for (const client of clients) t.match(await client.until(2), [{ event: 'start' }, { event: 'end' }])
+})
+
+t.test('a foreign origin is refused unless it is allowed', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [], allowedOrigins: ['https://ops.example.com'] })
+  const address = await listen(app)
+  const url = `ws://${address}/feed`
+  for (const origin of ['https://evil.example', `http://${address}.evil.example`, 'null', 'http://127.0.0.1', 'https://ops.example.com.evil.example']) {
+    t.equal(await refusal(url, { origin }), 403, origin)
+  }
+  for (const origin of [undefined, `http://${address}`, 'https://ops.example.com']) {
+    const { socket } = await join(url, { origin })
+    t.equal(socket.readyState, WebSocket.OPEN, `origin ${origin}`)
+  }
+})
+
+t.test('the hooks guard the handshake', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, {
+    prefix: '/feed',
+    onRequest: async (request, reply) => { if (request.headers.authorization !== 'Bearer yes') return reply.code(401).send() }
+  })
+  const url = `ws://${await listen(app)}/feed`
+  t.equal(await refusal(url), 401)
+  t.equal((await app.inject('/feed')).statusCode, 401)
+  const { socket } = await join(url, { headers: { authorization: 'Bearer yes' } })
+  t.equal(socket.readyState, WebSocket.OPEN)
+})
+
+t.test('plain HTTP is told to upgrade, and an upgrade to something else is refused', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  const plain = await fetch(`http://${address}/feed`)
+  t.equal(plain.status, 426)
+  t.equal(plain.headers.get('upgrade'), 'websocket')
+  t.match(await plain.json(), { code: 'FST_ERR_TASK_UPGRADE_REQUIRED' })
+  const [host, port] = address.split(':')
+  const [response] = await once(request({ host, port, path: '/feed', headers: { connection: 'upgrade', upgrade: 'h2c' } }).end(), 'response')
+  t.equal(response.statusCode, 400)
+})
+
+/** A socket on which the request has been written, as it is. */
+function ask (t: Test, address: string, ...lines: string[]): Socket {
+  const [host, port] = address.split(':')
+  const socket = connect(Number(port), host)
+  t.teardown(() => socket.destroy())
+  socket.on('error', () => {})
+  socket.write([...lines, `Host: ${address}`, '', ''].join('\r\n'))
+  return socket
+}
+
+const UPGRADE = [
+  'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
+]
+
+t.test('an upgrade of what is no feed is hung up', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const socket = ask(t, await listen(app), 'GET /unknown HTTP/1.1', ...UPGRADE).resume()
+  await once(socket, 'close')
+  t.ok(socket.bytesRead > 0, 'and answered')
+})
+
+t.test('a handshake that is refused before the websocket plugin saw it is hung up, a plain request is not', async (t) => {
+  const app = await makeApp(t)
+  app.addHook('onRequest', async (_request, reply) => reply.code(401).send())
+  await app.register(fastifyWebsocket)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  const handshake = ask(t, address, 'GET /feed HTTP/1.1', ...UPGRADE).resume()
+  await once(handshake, 'close')
+  const plain = ask(t, address, 'GET /feed HTTP/1.1')
+  for (let i = 0; i < 2; i++) {
+    t.match(String((await once(plain, 'data'))[0]), /^HTTP\/1\.1 401 /)
+    plain.write(`GET /feed HTTP/1.1\r\nHost: ${address}\r\n\r\n`)
+  }
+})
+
+/** Says hello to the feed and never reads what it answers. */
+function stall (address: string) {
+  return ask(t, address, 'GET /feed HTTP/1.1', ...UPGRADE).pause()
+}
+
+t.test('a client that stops reading is dropped at the bound', async (t) => {
+  const app = await makeApp(t)
+  const maxBuffer = 64 * 1024
+  await app.register(fastifyWebsocket)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [], maxBuffer })
+  const address = await listen(app)
+  stall(address)
+  while (app.tasks.listenerCount('start') === 0) await new Promise((resolve) => setImmediate(resolve))
+  const [socket] = app.websocketServer.clients
+  let most = 0
+  let events = 0
+  const task = addIdle(app, 'idle')
+  await started(app, 'idle')
+  const before = process.memoryUsage().rss
+  while (events++ < 100_000) {
+    task.updateProgress({ events, padding: 'x'.repeat(200) })
+    most = Math.max(most, socket.bufferedAmount)
+    if (events % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.ok(most > 0 && most < maxBuffer + 1024, `${most} bytes waited at most`)
+  t.equal(app.tasks.listenerCount('progress'), 0, 'it was dropped')
+  const growth = process.memoryUsage().rss - before
+  t.ok(growth < 100 * 2 ** 20, `${Math.round(growth / 2 ** 20)} MiB more after 100,000 events`)
+})
+
+t.test('however many tasks are live, a client is not dropped for what it begins with', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [], maxBuffer: 1 })
+  const address = await listen(app)
+  for (let i = 0; i < 5_000; i++) addIdle(app)
+  await new Promise((resolve) => setImmediate(resolve))
+  const client = await join(`ws://${address}/feed`)
+  t.equal((await client.until(5_000)).length, 5_000)
+})
+
+t.test('a close does not wait for stalled clients', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  for (let i = 0; i < 1_000; i++) stall(address)
+  const { socket } = await join(`ws://${address}/feed`)
+  const gone = once(socket, 'close')
+  await app.close()
+  await gone
+  t.equal(app.tasks.listenerCount('start'), 0)
+})
+
+t.test('an upgrade that comes while the app closes is hung up, unless another listens for it', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const closing = new Promise<void>((resolve) => app.addHook('preClose', (done) => { resolve(); done() }))
+  const address = await listen(app)
+  const [line, ...rest] = ['GET /feed HTTP/1.1', ...UPGRADE, `Host: ${address}`, '', '']
+  // Begun before, or the server would hang up on them as idle.
+  const [late, own] = await Promise.all([1, 2].map(async () => {
+    const socket = connect(Number(address.split(':')[1]), '127.0.0.1')
+    await once(socket, 'connect')
+    socket.on('error', () => {}).write(`${line}\r\n`)
+    return socket
+  }))
+  await fetch(`http://${address}/`)
+  const closed = app.close()
+  await closing
+  const hungUp = new Promise((resolve) => late.on('close', resolve).resume())
+  late.write(rest.join('\r\n'))
+  await hungUp
+  app.server.on('upgrade', (_request, socket) => socket.end('mine'))
+  own.write(rest.join('\r\n'))
+  const [answer] = await once(own, 'data')
+  t.equal(String(answer), 'mine')
+  own.destroy()
+  await closed
+})
+
+t.test('the schema of the messages is exported', async (t) => {
+  t.same(tasksFeed.messageSchema.properties.event.enum, ['snapshot', 'start', 'progress', 'end'])
+})
+
+t.test('without @fastify/websocket the registration says what to install', async (t) => {
+  const load = (Module as any)._load
+  t.teardown(() => { (Module as any)._load = load });
+  (Module as any)._load = function (name: string, ...rest: unknown[]) {
+    if (name === '@fastify/websocket') throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' })
+    return load.call(this, name, ...rest)
+  }
+  const app = await makeApp(t)
+  await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [] })), {
+    code: 'FST_ERR_TASK_WEBSOCKET_MISSING', message: /npm install @fastify\/websocket/, cause: { code: 'MODULE_NOT_FOUND' }
+  })
+})
+
+t.test('wrong options are refused', async (t) => {
+  const wrong: Array<[object, string]> = [
+    [{}, "fastify-tasks/feed needs the option 'onRequest'"],
+    [{ onRequest: [], exposeErrors: 1 }, "Option 'exposeErrors' must be"],
+    [{ onRequest: [], allowedOrigins: '*' }, "Option 'allowedOrigins' must be"],
+    [{ onRequest: [], allowedOrigins: ['https://ops.example.com/'] }, "Option 'allowedOrigins' must be"],
+    [{ onRequest: [], maxBuffer: 0 }, "Option 'maxBuffer' must be a positive integer (bytes), got 0"],
+    [{ onRequest: [], maxBuffer: 1.5 }, "Option 'maxBuffer' must be a positive integer (bytes), got 1.5"],
+    [{ onRequest: [], serve: 'tasks' }, "Option 'serve' must be one of onRequest, exposeErrors, allowedOrigins, maxBuffer"]
+  ]
+  for (const [options, message] of wrong) {
+    const app = await makeApp(t)
+    await t.rejects(Promise.resolve(app.register(tasksFeed, options as any)), { message })
+  }
+})
+
+t.test('it needs Fastify 5 and the tasks', async (t) => {
+  t.match(Reflect.get(tasksFeed, Symbol.for('plugin-meta')), { name: 'fastify-tasks-feed', fastify: '5.x', dependencies: ['fastify-tasks'] })
+})
+
+t.test('swagger is not told of it', async (t) => {
+  const app = await makeApp(t)
+  await app.register(swagger)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  await app.ready()
+  t.same(app.swagger().paths, {})
+})

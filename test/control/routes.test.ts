@@ -1,0 +1,315 @@
+import swagger from '@fastify/swagger'
+import type { FastifyError } from 'fastify'
+import t from 'tap'
+import { kJobsSource, type ControlSource } from '../../lib/control/backend'
+import tasksRoutes from '../../lib/control/routes'
+import { addIdle, listen, makeApp, started } from '../fixtures/control'
+
+t.test('the routes', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  addIdle(app, 'idle', { ttl: 60_000 })
+  await started(app, 'idle')
+
+  t.test('list the tasks, of one state if asked', async (t) => {
+    for (const url of ['/tasks', '/tasks/', '/tasks?state=running']) {
+      const reply = await app.inject(url)
+      t.equal(reply.statusCode, 200)
+      t.match(reply.json(), { tasks: [{ name: 'idle', state: 'running', createdAt: Number, lease: { ttl: 60_000, remaining: Number } }] })
+    }
+    t.same((await app.inject('/tasks?state=failed')).json(), { tasks: [] })
+  })
+
+  t.test('refuse a state that does not exist, and two', async (t) => {
+    for (const query of ['state=asleep', 'state=', 'state=running&state=failed']) {
+      t.equal((await app.inject(`/tasks?${query}`)).statusCode, 400, query)
+    }
+  })
+
+  t.test('answer for an unknown task with its code', async (t) => {
+    const unknown = [
+      ['GET', '/tasks/no'], ['DELETE', '/tasks/no'], ['POST', '/tasks/no/heartbeat'],
+      ['GET', `/tasks/${'n'.repeat(300)}`], ['POST', `/tasks/${'n'.repeat(300)}/heartbeat`], ['POST', `/tasks/${'n'.repeat(300)}`]
+    ] as const
+    for (const [method, url] of unknown) {
+      const reply = await app.inject({ method, url })
+      t.equal(reply.statusCode, 404, `${method} ${url}`)
+      t.match(reply.json(), { statusCode: 404, code: 'FST_ERR_TASK_NOT_FOUND', error: 'Not Found', message: /^Task '.*' was not found$/ })
+    }
+  })
+
+  t.test('renew a lease, with no body and with an empty one', async (t) => {
+    t.equal((await app.inject({ method: 'POST', url: '/tasks/idle/heartbeat' })).statusCode, 204)
+    const empty = await app.inject({ method: 'POST', url: '/tasks/idle/heartbeat', headers: { 'content-type': 'application/json' } })
+    t.equal(empty.statusCode, 204)
+    t.equal(empty.body, '')
+    const broken = await app.inject({ method: 'POST', url: '/tasks/idle/heartbeat', headers: { 'content-type': 'application/json' }, payload: '{' })
+    t.equal(broken.statusCode, 400)
+  })
+
+  t.test('refuse the heartbeat of a task without a lease', async (t) => {
+    addIdle(app, 'free')
+    const reply = await app.inject({ method: 'POST', url: '/tasks/free/heartbeat' })
+    t.equal(reply.statusCode, 409)
+    t.equal(reply.json().code, 'FST_ERR_TASK_NO_LEASE')
+    await app.cancelTask('free')
+  })
+
+  t.test('change nothing on GET and HEAD', async (t) => {
+    for (const method of ['GET', 'HEAD'] as const) {
+      for (const url of ['/tasks', '/tasks/idle', '/tasks/purge', '/tasks/idle/heartbeat']) await app.inject({ method, url })
+    }
+    t.equal(app.getTask('idle')!.state, 'running')
+    t.equal(app.getTask('free')!.state, 'cancelled')
+  })
+
+  t.test('cancel a task and answer when it has stopped', async (t) => {
+    const reply = await app.inject({ method: 'DELETE', url: '/tasks/idle', headers: { 'content-type': 'application/json' } })
+    t.equal(reply.statusCode, 200)
+    t.match(reply.json(), { name: 'idle', state: 'cancelled', endedAt: Number, error: { code: 'FST_ERR_TASK_CANCELLED' } })
+    t.equal((await app.inject('/tasks/idle')).json().state, 'cancelled')
+  })
+
+  t.test('refuse to cancel or renew what has ended', async (t) => {
+    for (const [method, url] of [['DELETE', '/tasks/idle'], ['POST', '/tasks/idle/heartbeat']] as const) {
+      const reply = await app.inject({ method, url })
+      t.equal(reply.statusCode, 409)
+      t.equal(reply.json().code, 'FST_ERR_TASK_NOT_LIVE')
+    }
+  })
+
+  t.test('say when a task goes on after it was cancelled', async (t) => {
+    let release!: () => void
+    app.addTask(() => new Promise<void>((resolve) => { release = resolve }), { name: 'deaf' })
+    await started(app, 'deaf')
+    const reply = await app.inject({ method: 'DELETE', url: '/tasks/deaf' })
+    t.equal(reply.statusCode, 202)
+    t.equal(reply.json().state, 'cancelling')
+    release()
+  })
+
+  t.test('show how an unnamed task ended that they cancelled', async (t) => {
+    const { name } = addIdle(app)
+    await started(app, name)
+    t.match((await app.inject({ method: 'DELETE', url: `/tasks/${name}` })).json(), { name, state: 'cancelled' })
+    t.equal((await app.inject(`/tasks/${name}`)).statusCode, 404)
+  })
+
+  t.test('forget the ended', async (t) => {
+    app.addTask(() => {}, { name: 'last' })
+    await app.getTask('last')
+    t.match((await app.inject({ method: 'POST', url: '/tasks/purge', headers: { 'content-type': 'application/json' } })).json(), { purged: 4 })
+    t.equal(app.tasks.size, 0)
+  })
+})
+
+t.test('odd names travel, under inject and over a socket', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  const address = await listen(app)
+  const names = [
+    'a/b', '/', '100%', '%2F', 'ünïcödé ✓ 日本', 'n'.repeat(300), '/'.repeat(300), 'é%/'.repeat(100), 'purge', '__proto__', 'constructor',
+    'heartbeat', 'x/heartbeat', `${'n'.repeat(200)}/heartbeat`, 'a?b#c', ' ', '*', ':name', '<img src=x onerror=alert(1)>'
+  ]
+  for (const name of names) {
+    addIdle(app, name, { ttl: 60_000 })
+    await started(app, name)
+    const path = `/tasks/${encodeURIComponent(name)}`
+    t.equal((await app.inject(path)).json().name, name)
+    t.equal((await app.inject({ method: 'POST', url: `${path}/heartbeat` })).statusCode, 204, name)
+    if (name !== 'purge') t.equal((await app.inject({ method: 'POST', url: path })).statusCode, 404, name)
+    t.equal((await fetch(`http://${address}${path}/heartbeat`, { method: 'POST' })).status, 204)
+    const reply = await fetch(`http://${address}${path}`, { method: 'DELETE' })
+    t.equal(reply.status, 200)
+    t.match(await reply.json(), { name, state: 'cancelled' })
+  }
+})
+
+t.test("a name that ends in /heartbeat is not taken for another's heartbeat", async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  addIdle(app, 'x', { ttl: 60_000 })
+  await started(app, 'x')
+  t.equal((await app.inject({ method: 'POST', url: '/tasks/x%2Fheartbeat' })).statusCode, 404)
+  t.equal((await app.inject({ method: 'POST', url: '/tasks/x/heartbeat' })).statusCode, 204)
+})
+
+t.test('an empty body is none, also in an app with a JSON parser of its own', async (t) => {
+  const app = await makeApp(t)
+  app.addContentTypeParser('application/json', async () => { throw new Error("the app's own parser") })
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  t.same((await app.inject({ method: 'POST', url: '/tasks/purge', headers: { 'content-type': 'application/json' } })).json(), { purged: 0 })
+})
+
+t.test('an error leaves with its code alone, unless its message is exposed', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/closed', onRequest: [] })
+  await app.register(tasksRoutes, { prefix: '/exposed', onRequest: [], serve: 'tasks', exposeErrors: true })
+  await app.ready()
+  app.addTask(() => { throw Object.assign(new Error('password: 1234'), { code: 'E_DB' }) }, { name: 'coded' })
+  app.addTask(() => { throw new Error('password: 1234') }, { name: 'plain' })
+  await Promise.allSettled([app.getTask('coded'), app.getTask('plain')])
+  t.same((await app.inject('/closed/coded')).json().error, { code: 'E_DB' })
+  t.same((await app.inject('/closed/plain')).json().error, {})
+  t.notMatch((await app.inject('/closed')).body, /password/)
+  t.same((await app.inject('/exposed/coded')).json().error, { code: 'E_DB', message: 'password: 1234' })
+})
+
+t.test('progress leaves as it was reported', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  const task = addIdle(app, 'idle')
+  for (const progress of [0, 33.3, { rows: [1, { of: null }], text: 'é' }]) {
+    task.updateProgress(progress)
+    t.same((await app.inject('/tasks/idle')).json().progress, progress)
+  }
+})
+
+t.test('the hooks guard every route, in order', async (t) => {
+  const app = await makeApp(t)
+  const calls: number[] = []
+  await app.register(tasksRoutes, {
+    prefix: '/tasks',
+    onRequest: [
+      async () => { calls.push(1) },
+      (_request, reply, _done) => { reply.code(401).send({ no: true }) }
+    ]
+  })
+  await app.ready()
+  addIdle(app, 'idle', { ttl: 60_000 })
+  await started(app, 'idle')
+  const routes = [
+    ['GET', '/tasks'], ['GET', '/tasks/'], ['HEAD', '/tasks'], ['GET', '/tasks/idle'], ['HEAD', '/tasks/idle'], ['DELETE', '/tasks/idle'],
+    ['POST', '/tasks/idle/heartbeat'], ['POST', '/tasks/purge'], ['GET', `/tasks/${'n'.repeat(300)}`],
+    ['DELETE', `/tasks/${'n'.repeat(300)}`], ['POST', `/tasks/${'n'.repeat(300)}/heartbeat`]
+  ] as const
+  for (const [method, url] of routes) t.equal((await app.inject({ method, url })).statusCode, 401, `${method} ${url}`)
+  t.equal(calls.length, routes.length)
+  t.equal(app.getTask('idle')!.state, 'running')
+})
+
+t.test('wrong options are refused', async (t) => {
+  const wrong: Array<[object, string]> = [
+    [{}, "fastify-tasks/routes needs the option 'onRequest'"],
+    [{ onRequest: undefined }, "fastify-tasks/routes needs the option 'onRequest'"],
+    [{ onRequest: null }, "Option 'onRequest' must be"],
+    [{ onRequest: [], exposeErrors: 1 }, "Option 'exposeErrors' must be"],
+    [{ onRequest: [], serve: 'cake' }, "Option 'serve' must be 'tasks' or 'jobs', got 'cake'"],
+    [{ onRequest: [], toString: 1 }, "Option 'toString' must be one of onRequest, exposeErrors, serve, got 1"],
+    [{ onRequest: [], serve: 'jobs' }, 'Register fastify-tasks/jobs before routes']
+  ]
+  for (const [options, message] of wrong) {
+    const app = await makeApp(t)
+    await t.rejects(Promise.resolve(app.register(tasksRoutes, { prefix: '/tasks', ...options } as any)), { message })
+  }
+})
+
+t.test('it needs Fastify 5 and the tasks', async (t) => {
+  t.match(Reflect.get(tasksRoutes, Symbol.for('plugin-meta')), { name: 'fastify-tasks-routes', fastify: '5.x', dependencies: ['fastify-tasks'] })
+})
+
+t.test('jobs are served from their own source', async (t) => {
+  const app = await makeApp(t)
+  const job = { name: 'a/b', kind: 'k', attempts: 0, state: 'pending' as const, createdAt: 1 }
+  const added: unknown[] = []
+  const source: ControlSource = {
+    list: () => [job],
+    get: () => job,
+    cancel: async () => ({ ...job, state: 'cancelled' }),
+    heartbeat: () => {},
+    purge: () => 2,
+    add: async (...args) => { added.push(args); return job }
+  }
+  app.decorate(kJobsSource, source)
+  await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
+  t.same((await app.inject('/jobs')).json(), { tasks: [job] })
+  const reply = await app.inject({ method: 'POST', url: '/jobs?x=1', payload: { kind: 'k', data: { id: 1 }, name: 'a/b' } })
+  t.equal(reply.statusCode, 202)
+  t.equal(reply.headers.location, '/jobs/a%2Fb')
+  t.same(reply.json(), job)
+  t.match(added, [['k', { id: 1 }, { name: 'a/b' }]])
+  t.equal((await app.inject({ method: 'POST', url: '/jobs/', payload: { kind: 'k' } })).headers.location, '/jobs/a%2Fb')
+  for (const payload of [undefined, {}, { kind: '' }, { kind: 'k', name: '' }, { kind: 'k', ttl: 0 }, { kind: 'k', ttl: 1.5 }]) {
+    t.equal((await app.inject({ method: 'POST', url: '/jobs', payload })).statusCode, 400, JSON.stringify(payload))
+  }
+})
+
+t.test("an app's own error handler and hooks answer with the bodies they choose", async (t) => {
+  const app = await makeApp(t)
+  app.setErrorHandler<FastifyError>((error, _request, reply) => reply.code(error.statusCode!).send({ error: { code: error.code } }))
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.register(tasksRoutes, { prefix: '/down', onRequest: async (_request, reply) => reply.send({ maintenance: true }) })
+  t.same((await app.inject('/down')).json(), { maintenance: true })
+  t.same((await app.inject('/tasks/no')).json(), { error: { code: 'FST_ERR_TASK_NOT_FOUND' } })
+  t.same((await app.inject('/tasks?state=asleep')).json(), { error: { code: 'FST_ERR_VALIDATION' } })
+})
+
+t.test("an app's own compilers need not know JSON schemas", async (t) => {
+  const app = await makeApp(t)
+  const compiler = ({ schema }: { schema: any }) => schema.safeParse.bind(schema)
+  app.setValidatorCompiler(compiler)
+  app.setSerializerCompiler(compiler)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  addIdle(app, 'idle')
+  await started(app, 'idle')
+  t.match((await app.inject('/tasks?state=running')).json(), { tasks: [{ name: 'idle' }] })
+  t.equal((await app.inject('/tasks?state=asleep')).statusCode, 400)
+})
+
+t.test('swagger describes the routes completely', async (t) => {
+  const app = await makeApp(t)
+  await app.register(swagger, { openapi: { info: { title: 'test', version: '1' } } })
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.register(tasksRoutes, { prefix: '/again', onRequest: [] })
+  app.decorate(kJobsSource, { add: async () => {} })
+  await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
+  await app.ready()
+  const document = app.swagger()
+  const { Validator } = await import('@seriousme/openapi-schema-validator')
+  t.match(await new Validator().validate(JSON.parse(JSON.stringify(document))), { valid: true })
+  const { paths } = document as { paths: Record<string, Record<string, any>> }
+  t.same(Object.keys(paths).filter((path) => path.startsWith('/tasks')), ['/tasks/', '/tasks/purge', '/tasks/{name}', '/tasks/{name}/heartbeat'])
+  const statuses = (path: string, method: string) => Object.keys(paths[path][method].responses)
+  const listed = (path: string) => Object.keys(paths[path].get.responses['200'].content['application/json'].schema.properties.tasks.items.properties)
+  const ofTasks = ['name', 'state', 'createdAt', 'startedAt', 'endedAt', 'progress', 'lease', 'error']
+  t.same(listed('/tasks/'), ofTasks)
+  t.same(listed('/jobs/'), [...ofTasks, 'kind', 'attempts'])
+  t.same(statuses('/tasks/', 'get'), ['200', '400'])
+  t.same(statuses('/tasks/purge', 'post'), ['200'])
+  t.same(statuses('/tasks/{name}', 'get'), ['200', '404'])
+  t.same(statuses('/tasks/{name}', 'delete'), ['200', '202', '404', '409'])
+  t.same(statuses('/tasks/{name}/heartbeat', 'post'), ['204', '404', '409'])
+  t.same(statuses('/jobs/', 'post'), ['202', '400', '409', '503'])
+  t.match(paths['/jobs/'].post.responses['202'].headers, { Location: { schema: { type: 'string' }, description: 'Where the job is shown' } })
+  t.same(paths['/jobs/'].post.requestBody, {
+    required: true,
+    content: {
+      'application/json': {
+        schema: {
+          type: 'object',
+          required: ['kind'],
+          additionalProperties: false,
+          properties: {
+            kind: { type: 'string', minLength: 1 }, data: {}, name: { type: 'string', minLength: 1 }, ttl: { type: 'integer', minimum: 1 }
+          }
+        }
+      }
+    }
+  })
+  t.same(Object.keys(paths['/tasks/']), ['get'])
+  const answer = (path: string, method: string) => paths[path][method].responses['200'].content['application/json'].schema
+  t.match(answer('/tasks/', 'get'), { required: ['tasks'], properties: { tasks: { type: 'array', items: { required: ['name', 'state', 'createdAt'] } } } })
+  t.match(answer('/tasks/purge', 'post'), { required: ['purged'], properties: { purged: { type: 'integer' } } })
+  t.match(paths['/tasks/{name}'].get.parameters, [{ in: 'path', name: 'name', required: true, schema: { type: 'string' } }])
+  t.match(paths['/tasks/'].get.parameters, [{ in: 'query', name: 'state' }])
+  for (const path of Object.values(paths)) {
+    for (const operation of Object.values(path)) {
+      t.ok(operation.summary)
+      for (const response of Object.values<any>(operation.responses)) t.not(response.description, 'Default Response')
+    }
+  }
+})

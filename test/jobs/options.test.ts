@@ -1,0 +1,150 @@
+import t from 'tap'
+import { checkDefinition, checkJobOptions, checkPluginOptions, checkSize, checkText, copyData, given } from '../../lib/jobs/options'
+
+const MAX = 2 ** 31 - 1
+const handler = async (): Promise<void> => {}
+
+interface Taken { takes: unknown[], refuses: unknown[], expected: string }
+
+const numberFrom = (min: number): Taken => ({
+  takes: [min, MAX], refuses: [min - 1, MAX + 1, min + 0.5, String(min), null, NaN], expected: `an integer from ${min} to ${MAX}`
+})
+const object: Taken = { takes: [{}], refuses: [null, 'text', 1], expected: 'an object' }
+const flag: Taken = { takes: [true, false], refuses: ['true', 1, null], expected: 'true or false' }
+const text: Taken = { takes: ['a'], refuses: ['', 1, null], expected: 'a non-empty string' }
+const retention: Taken = {
+  takes: [true, false, 0, {}, { age: 1 }, { age: 1, count: 2, limit: 3 }],
+  refuses: ['1', 1.5, -1, null, { age: 'x' }, { count: 1.5 }, { limit: -1 }, { ages: 1 }],
+  expected: 'true, false, a count, or { age in s, count }'
+}
+
+const engine: Record<string, Taken> = {
+  attempts: numberFrom(1),
+  backoff: {
+    takes: [0, MAX, { type: 'fixed' }, { type: 'exponential', delay: 0 }, { type: 'fixed', delay: 1, jitter: 0 }, { type: 'fixed', jitter: 1 }],
+    refuses: [-1, '1', null, {}, { delay: 1 }, { type: 'linear' }, { type: 'fixed', delay: -1 }, { type: 'fixed', jitter: 1.01 }, { type: 'fixed', jitter: -0.01 }, { type: 'fixed', jitter: '1' }],
+    expected: "a number of ms or { type: 'fixed' or 'exponential', delay in ms, jitter from 0 to 1 }"
+  },
+  delay: numberFrom(0),
+  keepLogs: numberFrom(0),
+  lifo: flag,
+  priority: { takes: [0, 2_097_151], refuses: [-1, 2_097_152, 1.5], expected: 'an integer from 0 to 2097151' },
+  removeOnComplete: retention,
+  removeOnFail: retention,
+  sizeLimit: numberFrom(1),
+  stackTraceLimit: numberFrom(1),
+  telemetry: object,
+  timestamp: { takes: [1, Date.now()], refuses: [0, 1.5, '1'], expected: 'ms since the epoch' }
+}
+
+const verbs: Array<[string, (options: any) => object, Record<string, Taken>]> = [
+  ['addJob', checkJobOptions, { ...engine, name: text, ttl: numberFrom(1) }],
+  ['defineJob', (options) => checkDefinition('kind', handler, options), { ...engine, schema: object, timeout: numberFrom(1) }],
+  ['the plugin', (options) => checkPluginOptions({ connection: {}, ...options }), {
+    connection: {
+      takes: [
+        {}, 'redis://h', 'rediss://h', 'postgres://h', 'postgresql://h', { options: '-c search_path=x' },
+        { options: { maxRetriesPerRequest: null, keyPrefix: '' } }, { options: { redisOptions: { maxRetriesPerRequest: null } } }
+      ],
+      refuses: [
+        'http://h', 'redis:/h', 'redi://h', 'at redis://h', '', 1, null, Symbol('no'),
+        { options: { maxRetriesPerRequest: 20 } }, { options: { maxRetriesPerRequest: null, keyPrefix: 'x' } }, { options: { redisOptions: { maxRetriesPerRequest: 20 } } }
+      ],
+      expected: 'an object, a client with maxRetriesPerRequest: null and no keyPrefix, or a redis:// or postgres:// URL'
+    },
+    queue: { takes: ['q'], refuses: ['', 'a:b', 1, null], expected: "a non-empty string without ':'" },
+    prefix: text,
+    worker: flag,
+    concurrency: numberFrom(1),
+    lockDuration: numberFrom(1),
+    stalledInterval: numberFrom(1),
+    maxStalledCount: numberFrom(0),
+    limiter: { takes: [{ max: 1, duration: 1 }], refuses: [null, 'text', 1, {}, { max: 1 }, { duration: 1 }, { max: 'x', duration: 1 }, { max: 1, duration: 1, x: 1 }], expected: '{ max, duration in ms }' },
+    telemetry: object,
+    removeOnComplete: retention,
+    removeOnFail: retention,
+    cancelTimeout: numberFrom(0),
+    closeTimeout: numberFrom(0)
+  }]
+]
+
+for (const [verb, check, options] of verbs) {
+  t.test(`each option of ${verb} is taken or refused for its value, and an unknown one for its name`, async (t) => {
+    for (const [option, { takes, refuses, expected }] of Object.entries(options)) {
+      for (const value of takes) t.match(check({ [option]: value }), { [option]: value })
+      for (const value of refuses) {
+        t.throws(() => check({ [option]: value }), { code: 'FST_ERR_JOB_INVALID_OPTION', message: `Option '${option}' must be ${expected}, got` })
+      }
+    }
+    for (const unknown of ['toString', 'jobId', '']) {
+      t.throws(() => check({ [unknown]: 1 }), {
+        code: 'FST_ERR_JOB_INVALID_OPTION', message: `Option '${unknown}' must be one of ${Object.keys(options).join(', ')}, got 1`
+      })
+    }
+  })
+}
+
+t.test('options that are no object, and arguments that are none, are refused by name', async (t) => {
+  for (const wrong of [null, 'text', 1]) {
+    t.throws(() => checkJobOptions(wrong as never), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'options' must be an object, got/ })
+  }
+  t.throws(() => checkDefinition('', handler), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: "'kind' must be a non-empty string, got ''" })
+  t.throws(() => checkDefinition('kind', 'no'), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: "'handler' must be a function, got 'no'" })
+  t.throws(() => checkText('name', 7), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: "'name' must be a non-empty string, got 7" })
+  t.throws(() => checkPluginOptions({} as never), {
+    code: 'FST_ERR_JOB_INVALID_OPTION', message: /'connection' must be an object, .* or postgres:\/\/ URL, got undefined$/
+  })
+})
+
+t.test('options left out are none, and have the defaults that are documented', async (t) => {
+  t.same(checkJobOptions(), {})
+  t.same(checkDefinition('kind', handler), {})
+  const connection = { port: 1 }
+  t.same(checkPluginOptions({ connection, queue: undefined, logLevel: 'warn', logSerializers: {} }), {
+    connection,
+    queue: 'fastify-tasks',
+    worker: true,
+    concurrency: 10,
+    lockDuration: 30_000,
+    stalledInterval: 6_000,
+    maxStalledCount: 10,
+    removeOnComplete: { age: 86_400, count: 1_000 },
+    removeOnFail: { age: 86_400, count: 1_000 },
+    cancelTimeout: 5_000,
+    closeTimeout: 10_000
+  })
+  t.equal(checkPluginOptions({ connection, lockDuration: 3_001 }).stalledInterval, 601)
+})
+
+t.test('options are copied, and those that are undefined are left out', async (t) => {
+  const options = { name: 'a', ttl: undefined }
+  t.strictSame(checkJobOptions(options), { name: 'a' })
+  t.strictSame(options, { name: 'a', ttl: undefined })
+  t.strictSame(given({ a: 0, b: undefined, c: null }), { a: 0, c: null })
+})
+
+t.test('data is copied as JSON has it; what JSON would lose is refused, and named', async (t) => {
+  const data = { id: 1, left: undefined, at: new Date(0), list: [null] }
+  t.strictSame(copyData('kind', data), { id: 1, at: '1970-01-01T00:00:00.000Z', list: [null] })
+  t.equal(copyData('kind', undefined), null)
+  const cycle: Record<string, unknown> = {}
+  cycle.self = cycle
+  for (const [wrong, problem] of [
+    [NaN, 'it is NaN'],
+    [{ size: Infinity }, "'size' is Infinity"],
+    [{ f () {} }, "'f' is [Function: f]"],
+    [[Symbol('no')], "'0' is Symbol(no)"],
+    [1n, 'Do not know how to serialize a BigInt'],
+    [cycle, 'Converting circular structure to JSON']
+  ] as const) {
+    t.throws(() => copyData('kind', wrong), { code: 'FST_ERR_JOB_INVALID_DATA', message: `Data of a job of kind 'kind' is not JSON: ${problem}` })
+  }
+})
+
+t.test('data may have as many bytes as its limit, and no more', async (t) => {
+  t.doesNotThrow(() => checkSize('kind', 'é'.repeat(1_000)))
+  t.doesNotThrow(() => checkSize('kind', 'é', 4))
+  t.throws(() => checkSize('kind', 'é', 3), {
+    code: 'FST_ERR_JOB_INVALID_DATA', message: "Data of a job of kind 'kind' has 4 bytes, more than its sizeLimit of 3"
+  })
+})

@@ -1,0 +1,80 @@
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import fastifyTasks from '../..'
+import fastifyJobs from '../../lib/jobs/index'
+import { eventually } from '../fixtures/fleet'
+import { testJobsContract } from '../fixtures/jobs-contract'
+import { freePort, startRedis, type Server } from '../fixtures/redis'
+
+t.setTimeout(170_000)
+
+t.test('jobs on Redis', async (t) => {
+  const server = await startRedis()
+  if (server === undefined) {
+    const message = 'NOT TESTED: jobs on Redis. There is no redis-server on this machine; `apt-get install redis-server` brings one'
+    process.stderr.write(`\n!!! ${message}\n\n`)
+    t.pass('jobs on Redis', { skip: message })
+    return
+  }
+  await t.test('an app that has closed does not hold the process', (t) => holdsNothing(t, server))
+  await t.test('a Redis that goes while the app boots is reached later, by no more connections than are needed', (t) => goesWhileBooting(t, server))
+  await testJobsContract(t, server, { races: 300 })
+})
+
+async function doubling (t: Test, connection: object | string): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  await app.register(fastifyJobs, { connection })
+  app.defineJob('double', async (_app, _task, n: number) => 2 * n)
+  await app.ready()
+  return app
+}
+
+async function holdsNothing (t: Test, server: Server): Promise<void> {
+  const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+  const before = timers()
+  const app = await doubling(t, server.connection)
+  t.equal(await (await app.addJob('double', 2)).wait(), 4)
+  await app.close()
+  t.equal(timers(), before)
+}
+
+async function goesWhileBooting (t: Test, server: Server): Promise<void> {
+  const { port: behind } = server.connection as { port: number }
+  const port = await freePort()
+  const clients = new Set<Socket>()
+  let goes = true
+  const proxy = createServer((client) => {
+    clients.add(client)
+    const upstream = connect(behind, '127.0.0.1')
+    for (const [one, other] of [[client, upstream], [upstream, client]]) one.on('error', () => {}).on('close', () => other.destroy())
+    client.on('close', () => clients.delete(client))
+    upstream.pipe(client)
+    client.on('data', (data) => {
+      // The first that is asked of a connection once it is ready.
+      if (!goes || !data.includes('xadd')) return upstream.write(data)
+      goes = false
+      proxy.close()
+      for (const one of clients) one.destroy()
+    })
+  })
+  await new Promise<void>((resolve) => { proxy.listen(port, '127.0.0.1', resolve) })
+  const printed = t.capture(console, 'error')
+  t.teardown(() => proxy.close())
+  const app = await doubling(t, { port, retryStrategy: () => 50 })
+  t.equal(goes, false)
+  await t.rejects(app.addJob('double', 2), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
+  // Long enough for what is left over to try again, and to complain.
+  await sleep(200)
+  proxy.listen(port, '127.0.0.1')
+  while (clients.size < 4) await once(proxy, 'connection')
+  const job = await eventually(() => app.addJob('double', 2).catch(() => undefined), (job) => job !== undefined)
+  t.equal(await job!.wait(), 4)
+  t.equal(clients.size, 4)
+  await app.close()
+  t.same(printed().map(({ args }) => args), [], 'nothing was printed')
+}

@@ -1,0 +1,116 @@
+import { getEventListeners } from 'node:events'
+import t from 'tap'
+import { link, unlink } from '../../lib/tasks/abort-links'
+import { deaf, ended, readyApp, started, untilCancelled } from '../fixtures/app'
+
+t.test('200 tasks on one outer signal share one listener, warn of nothing and leave none behind', async (t) => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error): void => { if (/MaxListeners/.test(warning.name)) warnings.push(warning) }
+  process.on('warning', onWarning)
+  t.teardown(() => { process.off('warning', onWarning) })
+  const app = await readyApp(t)
+  const { signal } = new AbortController()
+  const tasks = Array.from({ length: 200 }, () => app.addTask(() => 1, { signal }))
+  t.equal(getEventListeners(signal, 'abort').length, 1)
+  await Promise.all(tasks)
+  t.equal(getEventListeners(signal, 'abort').length, 0)
+  t.same(warnings, [])
+})
+
+t.test('an outer signal cancels all of its tasks with its reason', async (t) => {
+  const app = await readyApp(t)
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  const tasks = Array.from({ length: 3 }, () => app.addTask(untilCancelled, { signal: controller.signal }))
+  await Promise.all(tasks.map(started))
+  controller.abort(reason)
+  for (const task of tasks) {
+    t.equal(task.signal.reason, reason)
+    await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', cause: reason })
+    t.equal(task.state, 'cancelled')
+  }
+})
+
+t.test('a signal that has aborted before cancels the task before its start', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(() => t.fail('the function was called'), { name: 'late', signal: AbortSignal.abort('before') })
+  t.equal(task.state, 'cancelled')
+  t.equal(task.signal.reason, 'before')
+  t.equal(await app.cancelTask('late'), false)
+})
+
+t.test('a task that ends leaves the others to the signal', async (t) => {
+  const app = await readyApp(t)
+  const controller = new AbortController()
+  const other = app.addTask(deaf, { signal: controller.signal })
+  await app.addTask(() => 1, { signal: controller.signal })
+  controller.abort('enough')
+  t.equal(other.signal.reason, 'enough')
+})
+
+t.test('AbortSignal.timeout makes a deadline', async (t) => {
+  const app = await readyApp(t)
+  // The signal's timer does not keep the process alive, as a listening server would.
+  const alive = setInterval(() => {}, 1_000)
+  t.teardown(() => clearInterval(alive))
+  const task = app.addTask(untilCancelled, { signal: AbortSignal.timeout(5) })
+  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', cause: { name: 'TimeoutError' } })
+})
+
+t.test('an outer signal that aborts after the end changes nothing', async (t) => {
+  const app = await readyApp(t)
+  const controller = new AbortController()
+  const task = app.addTask(() => 7, { signal: controller.signal, name: 'done' })
+  await task
+  controller.abort()
+  t.equal(task.state, 'completed')
+})
+
+t.test('a task that a signal has cancelled leaves it when it ends, even a deaf one', async (t) => {
+  const app = await readyApp(t)
+  const controller = new AbortController()
+  const task = app.addTask(deaf, { signal: controller.signal })
+  await started(task)
+  controller.abort()
+  t.equal(task.state, 'cancelling')
+  t.equal(getEventListeners(controller.signal, 'abort').length, 0)
+})
+
+t.test('an abort that ends one task of a signal and adds another reaches both', async (t) => {
+  const app = await readyApp(t)
+  const controller = new AbortController()
+  const { signal } = controller
+  let second: ReturnType<typeof app.addTask> | undefined
+  app.tasks.once('end', () => { second = app.addTask(deaf, { signal }) })
+  app.addTask(deaf, { signal })
+  controller.abort('both')
+  t.equal(second?.state, 'cancelled')
+  t.equal(getEventListeners(signal, 'abort').length, 0)
+})
+
+t.test('a promise that is handed over under an aborted signal is cancelling until it ends', async (t) => {
+  const app = await readyApp(t)
+  const { promise, resolve } = withResolvers()
+  const task = app.addTask(promise, { signal: AbortSignal.abort() })
+  t.equal(task.state, 'cancelling')
+  resolve()
+  await ended(task)
+  t.equal(task.state, 'cancelled')
+})
+
+t.test('to unlink what is not linked does nothing', async (t) => {
+  const { signal } = new AbortController()
+  const task = { cancel: () => true }
+  unlink(signal, task)
+  link(signal, task)
+  unlink(signal, { cancel: () => true })
+  t.equal(getEventListeners(signal, 'abort').length, 1)
+  unlink(signal, task)
+  t.equal(getEventListeners(signal, 'abort').length, 0)
+})
+
+function withResolvers (): { promise: Promise<void>, resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((_resolve) => { resolve = _resolve })
+  return { promise, resolve }
+}

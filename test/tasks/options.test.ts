@@ -1,0 +1,145 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import fastifyTasks from '../..'
+import { checkName, checkPluginOptions, checkProgress, checkTaskOptions, show } from '../../lib/tasks/options'
+
+const cyclic: Record<string, unknown> = {}
+cyclic.self = cyclic
+
+t.test('the defaults of the plugin are 5 s, 10 s and 1,000 tasks', async (t) => {
+  t.same(checkPluginOptions({}), { cancelTimeout: 5_000, closeTimeout: 10_000, keepEnded: 1_000 })
+})
+
+t.test('an option that is undefined is left out', async (t) => {
+  t.equal(checkPluginOptions({ cancelTimeout: undefined }).cancelTimeout, 5_000)
+  t.same(checkTaskOptions({ name: undefined, ttl: undefined }), { name: undefined, ttl: undefined })
+})
+
+t.test('0 is a valid value of each option of the plugin', async (t) => {
+  const zero = { cancelTimeout: 0, closeTimeout: 0, keepEnded: 0 }
+  t.same(checkPluginOptions(zero), zero)
+})
+
+t.test('the bounds of each option of the plugin are valid, and named when they are not kept', async (t) => {
+  const largest = { cancelTimeout: 2 ** 31 - 1, closeTimeout: 2 ** 31 - 1, keepEnded: Number.MAX_SAFE_INTEGER }
+  t.same(checkPluginOptions(largest), largest)
+  for (const [option, max] of Object.entries(largest)) {
+    t.throws(() => checkPluginOptions({ [option]: max + 1 }), { message: `Option '${option}' must be an integer from 0 to ${max}, got ${max + 1}` })
+  }
+})
+
+t.test('the options of the caller are not changed', async (t) => {
+  const options = Object.freeze({ keepEnded: 3 })
+  t.equal(checkPluginOptions(options).keepEnded, 3)
+  t.same(options, { keepEnded: 3 })
+})
+
+for (const [option, value, shown] of [
+  ['cancelTimeout', '5', "'5'"], ['cancelTimeout', -1, '-1'], ['cancelTimeout', NaN, 'NaN'], ['cancelTimeout', 1.5, '1.5'],
+  ['cancelTimeout', 2 ** 31, '2147483648'], ['closeTimeout', Infinity, 'Infinity'], ['closeTimeout', null, 'null'],
+  ['keepEnded', -1, '-1'], ['keepEnded', 10n, '10n'], ['keepEnded', {}, '{}']
+] as const) {
+  t.test(`${option} ${shown} fails the registration with an error that names both`, async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await t.rejects(Promise.resolve(app.register(fastifyTasks, { [option]: value })), {
+      code: 'FST_ERR_TASK_INVALID_OPTION', message: new RegExp(`'${option}' must be .*, got ${shown}$`)
+    })
+    t.notOk(app.hasDecorator('addTask'))
+  })
+}
+
+t.test('an unknown option of the plugin is refused, and the known ones are listed', async (t) => {
+  t.throws(() => checkPluginOptions({ cancelTimeOut: 1 } as {}), {
+    code: 'FST_ERR_TASK_INVALID_OPTION',
+    message: "Option 'cancelTimeOut' must be one of cancelTimeout, closeTimeout, keepEnded, got 1"
+  })
+  t.throws(() => checkPluginOptions({ toString: 1 } as {}), { code: 'FST_ERR_TASK_INVALID_OPTION' })
+})
+
+t.test("Fastify's own options of register are let through", async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks, { prefix: '/x', logLevel: 'warn', logSerializers: {} })
+  t.ok(app.hasDecorator('addTask'))
+})
+
+const wrong: Array<[string, Record<string, unknown>, RegExp]> = [
+  ['an empty name', { name: '' }, /'name' must be a non-empty string, got ''/],
+  ['a name that is a number', { name: 1 }, /'name' must be a non-empty string, got 1/],
+  ['a name that is null', { name: null }, /'name' .* got null/],
+  ['a ttl of 0', { ttl: 0 }, /'ttl' must be an integer from 1 to 2147483647 \(ms\), got 0/],
+  ['a ttl beyond what a timer can wait', { ttl: 2 ** 31 }, /'ttl' .* got 2147483648/],
+  ['a fractional ttl', { ttl: 1.5 }, /'ttl' .* got 1\.5/],
+  ['a ttl that is text', { ttl: '100' }, /'ttl' .* got '100'/],
+  ['a signal that only looks like one', { signal: { aborted: false } }, /'signal' must be an AbortSignal/],
+  ['an unknown onClose', { onClose: 'ignore' }, /'onClose' must be 'cancel' or 'wait', got 'ignore'/],
+  ['an unknown option', { timeout: 1 }, /'timeout' must be one of name, ttl, signal, onClose, got 1/]
+]
+
+for (const [title, options, message] of wrong) {
+  t.test(`${title} is refused and nothing is added`, async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(fastifyTasks)
+    t.throws(() => app.addTask(() => t.fail('the function was called'), options), { code: 'FST_ERR_TASK_INVALID_OPTION', message })
+    await app.ready()
+    t.equal(app.tasks.size, 0)
+  })
+}
+
+t.test('options that are no object are refused', async (t) => {
+  for (const options of [null, 'name', 1, true, []]) {
+    t.throws(() => checkTaskOptions(options as {}), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: /'options' must be an object/ })
+  }
+})
+
+t.test('the bounds of a ttl are valid', async (t) => {
+  t.same(checkTaskOptions({ ttl: 1 }), { ttl: 1 })
+  t.same(checkTaskOptions({ ttl: 2 ** 31 - 1 }), { ttl: 2 ** 31 - 1 })
+})
+
+t.test('work that is neither a function nor a promise is refused and nothing is added', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  for (const work of [undefined, null, 1, 'work', {}, { then: 1 }]) {
+    t.throws(() => app.addTask(work as any), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: /'work' must be a function or a promise/ })
+  }
+  t.equal(app.tasks.size, 0)
+})
+
+t.test('a name to look for that is no string is refused', async (t) => {
+  t.throws(() => checkName(1), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: "Argument 'name' must be a string, got 1" })
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  t.throws(() => app.getTask(undefined as any), { code: 'FST_ERR_TASK_INVALID_ARGUMENT' })
+  await t.rejects(app.cancelTask(undefined as any), { code: 'FST_ERR_TASK_INVALID_ARGUMENT' })
+})
+
+t.test('progress is a number from 0 to 100 or a copy of a JSON object', async (t) => {
+  t.equal(checkProgress(0), 0)
+  t.equal(checkProgress(100), 100)
+  const value = { done: 1, of: { total: 2 } }
+  const copy = checkProgress(value)
+  t.same(copy, value)
+  t.not(copy, value)
+})
+
+t.test('any other progress is refused', async (t) => {
+  const hostile = { toJSON () { throw new Error('no') } }
+  for (const value of [-1, 101, NaN, Infinity, '50', null, undefined, true, [], [1], cyclic, { big: 1n }, hostile, { toJSON: () => 1 }, { toJSON: () => null }, () => {}]) {
+    t.throws(() => checkProgress(value), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: /'progress' must be a number from 0 to 100 or a JSON object/ })
+  }
+})
+
+t.test('a wrong value is shown on one line and cut short', async (t) => {
+  t.equal(show({ a: { b: 1 } }), '{ a: [Object] }')
+  t.ok(show('x'.repeat(1000)).length < 202)
+  const wide = show(Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`key${i}`, i])))
+  t.equal(wide.length, 201)
+  const longest = Symbol('x'.repeat(192))
+  t.equal(show(longest), longest.toString())
+  t.ok(wide.endsWith('…'))
+})

@@ -1,0 +1,328 @@
+import { spawnSync } from 'node:child_process'
+import { inspect } from 'node:util'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t from 'tap'
+import { errors, type Task } from '../..'
+import { env } from '../fixtures/child'
+import { deaf, ended, logged, readyApp, started, untilCancelled } from '../fixtures/app'
+
+t.test('a task goes from pending through running to completed, with its times and its result', async (t) => {
+  const app = await readyApp(t)
+  const before = Date.now()
+  let seen
+  const task = app.addTask(async (_app, task) => {
+    seen = task.state
+    return 42
+  }, { name: 'a' })
+  t.equal(task.state, 'pending')
+  t.equal(task.startedAt, undefined)
+  t.equal(task.endedAt, undefined)
+  t.equal(task.result, undefined)
+  t.equal(await task, 42)
+  t.equal(seen, 'running')
+  t.equal(task.state, 'completed')
+  t.equal(task.result, 42)
+  t.equal(task.error, undefined)
+  t.ok(before <= task.createdAt && task.createdAt <= task.startedAt! && task.startedAt! <= task.endedAt!)
+})
+
+t.test('the function gets the instance and the task, and the instance as this', async (t) => {
+  const app = await readyApp(t)
+  let args: unknown[] = []
+  const task = app.addTask(function (...all) { args = [this, ...all] })
+  await task
+  t.ok(args[0] === app && args[1] === app && args[2] === task)
+})
+
+t.test('each who awaits a task gets its result, before and after its end', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(() => ({ a: 1 }))
+  const [first, second] = await Promise.all([task, task])
+  t.equal(first, second)
+  t.equal(await task, first)
+})
+
+t.test('an async function that returns a task is waited for with its result', async (t) => {
+  const app = await readyApp(t)
+  const add = async (): Promise<string> => app.addTask(async () => 'the result')
+  t.equal(await add(), 'the result')
+})
+
+const hostile = { get name (): never { throw new Error('poisoned') }, get message (): never { throw new Error('poisoned') }, get code (): never { throw new Error('poisoned') } }
+
+for (const [title, value] of [
+  ['undefined', undefined], ['null', null], ['0', 0], ['an empty string', ''], ['false', false], ['a symbol', Symbol('s')],
+  ['an object without a prototype', Object.create(null)], ['an error with poisoned getters', hostile], ['a function', () => 1]
+] as const) {
+  for (const [way, work] of [
+    ['thrown', () => { throw value }],
+    ['rejected with', async () => { throw value }],
+    ['thrown by a thenable', () => ({ then () { throw value } })]
+  ] as const) {
+    t.test(`${title} that is ${way} makes the task fail with just that`, async (t) => {
+      const app = await readyApp(t)
+      const task = app.addTask(work as () => Promise<unknown>, { name: 'a' })
+      const outcome = await Promise.resolve(task).then(() => t.fail('it did not fail'), (error) => ({ error })) as { error: unknown }
+      t.equal(outcome.error, value)
+      t.equal(task.state, 'failed')
+      t.equal(task.error, value)
+      t.type(task.toJSON().error?.message, 'string')
+      t.doesNotThrow(() => JSON.stringify(task))
+    })
+    t.test(`${title} that is ${way} after a cancel makes the task fail`, async (t) => {
+      const app = await readyApp(t)
+      const task = app.addTask(async (_app, task) => {
+        await nextTurn()
+        task.cancel('stop')
+        return await (work() as Promise<unknown>)
+      }, { name: 'a' })
+      await ended(task)
+      t.equal(task.state, 'failed')
+    })
+  }
+}
+
+t.test('a thenable that settles twice or throws afterwards settles the task once', async (t) => {
+  const app = await readyApp(t)
+  let ends = 0
+  app.tasks.on('end', () => { ends++ })
+  const task = app.addTask(() => ({
+    then (resolve: (value: number) => void, reject: (error: Error) => void) {
+      resolve(1)
+      reject(new Error('later'))
+      throw new Error('even later')
+    }
+  }) as PromiseLike<number>)
+  t.equal(await task, 1)
+  await nextTurn()
+  t.equal(ends, 1)
+})
+
+t.test('a poisoned then makes the task fail', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(() => ({ get then (): never { throw new Error('poisoned') } }))
+  await t.rejects(Promise.resolve(task), { message: 'poisoned' })
+})
+
+t.test('a function that returns its own task fails instead of waiting for itself', async (t) => {
+  const app = await readyApp(t)
+  const task: Task = app.addTask((_app, task) => task)
+  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_OWN_RESULT' })
+})
+
+t.test('a function may return another task', async (t) => {
+  const app = await readyApp(t)
+  t.equal(await app.addTask(() => app.addTask(() => 5)), 5)
+})
+
+t.test('the signal aborts once, with the reason of the first cancel', async (t) => {
+  const app = await readyApp(t)
+  let aborts = 0
+  const task = app.addTask((_app, task) => {
+    task.signal.addEventListener('abort', () => { aborts++ })
+    return untilCancelled(_app, task)
+  })
+  await started(task)
+  t.equal(task.cancel('first'), true)
+  t.equal(task.state, 'cancelling')
+  t.equal(task.cancel('second'), false)
+  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', name: 'AbortError', cause: 'first' })
+  t.equal(task.signal.reason, 'first')
+  t.equal(aborts, 1)
+  t.equal(task.state, 'cancelled')
+  t.equal(task.result, undefined)
+  t.equal(task.error, task.error)
+})
+
+t.test('a signal that is asked for after the cancel has aborted, with the reason', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(deaf)
+  task.cancel('why')
+  t.ok(task.signal.aborted)
+  t.equal(task.signal.reason, 'why')
+})
+
+for (const [title, work, state] of [
+  ['returns', async ({ signal }: Task) => { while (!signal.aborted) await nextTurn() }, 'cancelled'],
+  ['throws the reason', async ({ signal }: Task) => { while (true) { await nextTurn(); signal.throwIfAborted() } }, 'cancelled'],
+  ['throws an AbortError', async ({ signal }: Task) => { while (!signal.aborted) await nextTurn(); throw new DOMException('x', 'AbortError') }, 'cancelled'],
+  ['throws anything else', async ({ signal }: Task) => { while (!signal.aborted) await nextTurn(); throw new Error('clean-up failed') }, 'failed']
+] as const) {
+  t.test(`a cancelled task that ${title} ends as ${state}`, async (t) => {
+    const app = await readyApp(t)
+    const task = app.addTask((_app, task) => work(task), { name: 'a' })
+    await started(task)
+    t.equal(await app.cancelTask('a', new Error('why')), true)
+    t.equal(task.state, state)
+  })
+}
+
+t.test('a cancelled task that throws a reason that equals nothing ends as cancelled', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilCancelled)
+  await started(task)
+  task.cancel(NaN)
+  await ended(task)
+  t.equal(task.state, 'cancelled')
+})
+
+t.test('an AbortError without a cancel is a failure', async (t) => {
+  const app = await readyApp(t)
+  const error = new DOMException('not ours', 'AbortError')
+  const task = app.addTask(() => { throw error })
+  await t.rejects(Promise.resolve(task), { message: 'not ours' })
+  t.equal(task.state, 'failed')
+})
+
+t.test('a cancel waits for the finally blocks', async (t) => {
+  const app = await readyApp(t, { cancelTimeout: 5_000 })
+  let cleaned = false
+  const task = app.addTask(async (app, task) => {
+    try {
+      await untilCancelled(app, task)
+    } finally {
+      for (let i = 0; i < 5; i++) await nextTurn()
+      cleaned = true
+    }
+  }, { name: 'a' })
+  await started(task)
+  t.equal(await app.cancelTask('a'), true)
+  t.ok(cleaned)
+})
+
+t.test('a heartbeat is refused once the task is being cancelled or has ended', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(deaf)
+  t.equal(task.heartbeat(), true)
+  await started(task)
+  t.equal(task.heartbeat(), true)
+  task.cancel()
+  t.equal(task.heartbeat(), false)
+  const done = app.addTask(() => 1)
+  await done
+  t.equal(done.heartbeat(), false)
+})
+
+t.test('progress is a copy, told to listeners, and stands when the task has ended', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(() => 1, { name: 'a' })
+  const value = { done: 1 }
+  task.updateProgress(value)
+  value.done = 2
+  t.same(task.progress, { done: 1 })
+  await task
+  task.updateProgress(100)
+  t.same(task.progress, { done: 1 })
+  t.throws(() => task.updateProgress(101), { code: 'FST_ERR_TASK_INVALID_ARGUMENT' })
+})
+
+t.test('a snapshot shows the state, the times, the progress and the lease, never the result', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(async (_app, task) => { task.updateProgress(50); return 'secret' }, { name: 'a', ttl: 1000 })
+  t.same(JSON.parse(JSON.stringify(task)), { name: 'a', state: 'pending', createdAt: task.createdAt, lease: { ttl: 1000, remaining: 1000 } })
+  await task
+  t.same(JSON.parse(JSON.stringify(task)), {
+    name: 'a', state: 'completed', createdAt: task.createdAt, startedAt: task.startedAt, endedAt: task.endedAt, progress: 50
+  })
+  t.equal(inspect(task), inspect(task.toJSON()))
+  t.notMatch(inspect(task), /secret/)
+})
+
+t.test("a snapshot shows an error's code and message alone", async (t) => {
+  const app = await readyApp(t)
+  const failed = app.addTask(() => { throw Object.assign(new Error('broken'), { code: 'E_BROKEN', secret: 1 }) })
+  await ended(failed)
+  t.same(failed.toJSON().error, { code: 'E_BROKEN', message: 'broken' })
+  const odd = app.addTask(() => { throw { code: 1, message: 2 } }) // eslint-disable-line no-throw-literal -- hostile
+  await ended(odd)
+  t.same(odd.toJSON().error, { code: undefined, message: '[object Object]' })
+  const cancelled = app.addTask(deaf)
+  cancelled.cancel()
+  t.same(cancelled.toJSON().error, { code: 'FST_ERR_TASK_CANCELLED', message: `Task '${cancelled.name}' was cancelled` })
+})
+
+t.test('a failure that nobody awaits is logged once at error, with the name and the error', async (t) => {
+  const { lines, logger } = logged()
+  const app = await readyApp(t, {}, { logger })
+  await ended(app.addTask(async () => { throw new Error('broken') }, { name: 'a' }))
+  const errorLines = lines.filter(({ level }) => level >= 50)
+  t.same(errorLines.map(({ task, msg, err }) => [task, msg, err?.message]), [['a', 'Task failed', 'broken']])
+})
+
+t.test('a failure that is awaited is for the one who awaits it to log', async (t) => {
+  const { lines, logger } = logged()
+  const app = await readyApp(t, {}, { logger })
+  await t.rejects(Promise.resolve(app.addTask(async () => { throw new Error('broken') })), { message: 'broken' })
+  t.same(lines.filter(({ level }) => level >= 50), [])
+})
+
+t.test('a cancel is logged at debug', async (t) => {
+  const { lines, logger } = logged()
+  const app = await readyApp(t, {}, { logger })
+  app.addTask(deaf, { name: 'a' }).cancel('why')
+  t.same(lines.filter(({ task }) => task === 'a').map(({ level, msg }) => [level, msg]), [[20, 'Task cancelled']])
+})
+
+t.test("a task's own logger carries its name", async (t) => {
+  const { lines, logger } = logged()
+  const app = await readyApp(t, {}, { logger })
+  await app.addTask((_app, task) => { task.log.info('one'); task.log.info('two') }, { name: 'a' })
+  t.same(lines.filter(({ task }) => task === 'a').map(({ msg }) => msg), ['one', 'two'])
+})
+
+t.test('await using cancels the task on leaving the scope, and waits', async (t) => {
+  const app = await readyApp(t)
+  let task
+  {
+    await using scoped = app.addTask(untilCancelled)
+    task = scoped
+    await started(scoped)
+  }
+  t.equal((task as Task).state, 'cancelled')
+  await (task as Task)[Symbol.asyncDispose]()
+  t.equal((task as Task).state, 'cancelled')
+})
+
+t.test('await using with a deaf task rejects after cancelTimeout', async (t) => {
+  const app = await readyApp(t, { cancelTimeout: 5 })
+  const task = app.addTask(deaf)
+  await started(task)
+  await t.rejects(task[Symbol.asyncDispose](), errors.FST_ERR_TASK_CANCEL_TIMEOUT)
+})
+
+t.test('a cancel in the very turn of the end changes nothing', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(() => 1, { name: 'a' })
+  app.tasks.on('end', () => { t.equal(task.cancel(), false) })
+  t.equal(await task, 1)
+  t.equal(task.state, 'completed')
+})
+
+t.test('nothing is made for a task before it is asked for', async (t) => {
+  const app = await readyApp(t)
+  const { AbortController } = globalThis
+  let controllers = 0
+  let loggers = 0
+  let timers = 0
+  const { setTimeout } = globalThis
+  const { child } = app.log
+  t.teardown(() => Object.assign(globalThis, { AbortController, setTimeout }))
+  globalThis.AbortController = class extends AbortController { constructor () { super(); controllers++ } }
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => { timers++; return setTimeout(...args) }) as typeof setTimeout
+  app.log.child = (...args: Parameters<typeof child>) => { loggers++; return child.apply(app.log, args) }
+  const task = app.addTask(() => 1, { name: 'a' })
+  await ended(task)
+  t.same([controllers, loggers, timers], [0, 0, 0])
+  t.equal(Reflect.get(task, 'promise'), undefined)
+  for (let i = 0; i < 2; i++) t.ok(task.signal instanceof AbortSignal && task.log !== undefined)
+  t.same([controllers, loggers, timers], [1, 1, 0], 'once')
+})
+
+t.test('no way to fail leads to an unhandledRejection or a crash', async (t) => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [
+    '--import', 'tsx', '--unhandled-rejections=throw', require.resolve('../fixtures/hostile-tasks.ts')
+  ], { encoding: 'utf8', timeout: 30_000, env })
+  t.equal(stderr, '')
+  t.equal(stdout, 'survived 12 tasks\n')
+  t.equal(status, 0)
+})
