@@ -1,3 +1,25 @@
-import neostandard, { resolveIgnoresFromGitignore } from 'neostandard'
+import neostandard, { plugins, resolveIgnoresFromGitignore } from 'neostandard'
 
-export default neostandard({ ts: true, ignores: resolveIgnoresFromGitignore() })
+/** The rooms of `lib/` do not import each other's insides: they meet in `lib/shared/` and `types/`, and through the app's decorators. */
+function room (name, others, ...more) {
+  return {
+    files: [`lib/${name}/**/*.ts`],
+    plugins: { '@typescript-eslint': plugins['typescript-eslint'].plugin },
+    rules: {
+      '@typescript-eslint/no-restricted-imports': ['error', {
+        patterns: [
+          { group: others.map((other) => `**/${other}/**`), message: 'Rooms share lib/shared and types alone.' },
+          ...more
+        ]
+      }]
+    }
+  }
+}
+
+export default [
+  ...neostandard({ ts: true, ignores: resolveIgnoresFromGitignore() }),
+  room('tasks', ['control', 'jobs'], { group: ['fastify'], allowTypeImports: true, message: 'The core takes the types of fastify alone.' }),
+  room('control', ['tasks', 'jobs']),
+  room('jobs', ['tasks', 'control']),
+  room('shared', ['tasks', 'control', 'jobs'])
+]

@@ -33,7 +33,7 @@ declare module 'fastify' {
 }
 
 const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, options) => {
-  const registry = new TaskRegistry(app.log, checkPluginOptions(options))
+  const registry = new TaskRegistry(app.log, checkPluginOptions(app.log, options))
 
   app.decorate('addTask', function (work, options) { return registry.add(this, work, options) })
   app.decorate('getTask', (name: string) => registry.get(name) as types.Task<any> | undefined)

@@ -9,7 +9,7 @@ import fastifyJobs from 'fastify-tasks/jobs'
 import { startPostgres } from './embedded-postgres'
 
 declare module 'fastify-tasks/jobs' {
-  interface FastifyJobs {
+  interface JobKinds {
     report: { data: { pages: number }, result: string }
   }
 }

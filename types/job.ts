@@ -1,16 +1,13 @@
 import type { ConnectionOptions, DefaultJobOptions, KeepJobs, PostgresConnectionOptions, RateLimiterOptions, Telemetry } from 'bullmq'
 import type { FastifyInstance } from 'fastify'
-import type fastifyJobs from '../lib/jobs'
 import type { Task, TaskProgress, TaskState } from './task'
 
-type Kinds = fastifyJobs.FastifyJobs
-
-/** A kind that was declared in `FastifyJobs`, or any other string. */
-export type JobKind = keyof Kinds | (string & {})
+/** A kind that was declared in `JobKinds`, or any other string. */
+export type JobKind<Kinds> = keyof Kinds | (string & {})
 /** What a job of the kind is given; `any` for a kind that was not declared. */
-export type JobData<K> = K extends keyof Kinds ? Kinds[K] extends { data: infer D } ? D : any : any
+export type JobData<Kinds, K> = K extends keyof Kinds ? Kinds[K] extends { data: infer D } ? D : any : any
 /** What a job of the kind results in; `any` for a kind that was not declared. */
-export type JobResult<K> = K extends keyof Kinds ? Kinds[K] extends { result: infer R } ? R : any : any
+export type JobResult<Kinds, K> = K extends keyof Kinds ? Kinds[K] extends { result: infer R } ? R : any : any
 
 /**
  * The work of a job: that of a task, and its data. It may run more than once (a process can die before the engine has heard
@@ -107,7 +104,7 @@ export interface FastifyJobsOptions {
   /** The queue's name in the engine, the same in every process of the fleet. Default `fastify-tasks`. */
   queue?: string
   /** What the queue's keys in Redis begin with. Default the engine's, `bull`. */
-  prefix?: string
+  redisPrefix?: string
   /** `false`: this process only adds and controls jobs. Default `true`. */
   worker?: boolean
   /** How many jobs this process runs at a time. Default 10. */

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction, onRequestHookHandler } from 'fastify'
-import { FST_ERR_TASK_FOREIGN_ORIGIN, FST_ERR_TASK_INVALID_OPTION, FST_ERR_TASK_UNPROTECTED } from '../shared/errors'
-import { show } from '../tasks/options'
+import { FST_ERR_TASK_ORIGIN_NOT_ALLOWED, FST_ERR_TASK_INVALID_OPTION, FST_ERR_TASK_UNPROTECTED } from '../shared/errors'
+import { boolean, checkRegistration, type OptionChecks } from '../shared/option-checks'
 
 /** A hook with a callback or an async one: one type for both, so that its parameters need no types of their own. */
 type OnRequestHook = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => unknown
@@ -18,19 +18,13 @@ export interface AccessOptions {
   exposeErrors?: boolean
 }
 
-// Fastify hands its own options of `register` to the plugin too.
-const REGISTER_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
-
 const isFunction = (value: unknown): boolean => typeof value === 'function'
 
-/** What an option may be, besides left out. */
-export type Check = [expected: string, accepts: (value: any) => boolean]
-
-export const CHECKS = {
+export const ACCESS_OPTIONS = {
   onRequest: ['a function or a list of functions', (value) => isFunction(value) || isListOf(isFunction, value)],
-  exposeErrors: ['a boolean', (value) => typeof value === 'boolean'],
+  exposeErrors: boolean,
   allowedOrigins: ['a list of origins such as https://example.com', (value) => isListOf(isOrigin, value)]
-} satisfies Record<string, Check>
+} satisfies OptionChecks
 
 function isListOf (accepts: (value: unknown) => boolean, value: unknown): boolean {
   // Spread, for `every` passes over a hole.
@@ -47,22 +41,15 @@ function isOrigin (value: unknown): boolean {
 
 /**
  * Checks the options of a plugin that the world can reach.
- * @throws FST_ERR_TASK_UNPROTECTED without `onRequest`; FST_ERR_TASK_INVALID_OPTION naming the option that is wrong or unknown
+ * @throws FST_ERR_TASK_UNPROTECTED without `onRequest`; FST_ERR_TASK_INVALID_OPTION naming the option whose value is wrong
  */
-export function checkAccess (plugin: string, options: object, checks: Record<string, Check>): void {
+export function checkAccess<T extends AccessOptions> (app: FastifyInstance, plugin: string, options: T, checks: OptionChecks): T {
   if ((options as Partial<AccessOptions>).onRequest === undefined) throw new FST_ERR_TASK_UNPROTECTED(plugin)
-  for (const [option, value] of Object.entries(options)) {
-    if (REGISTER_OPTIONS.includes(option) || value === undefined) continue
-    if (!Object.hasOwn(checks, option)) {
-      throw new FST_ERR_TASK_INVALID_OPTION(option, `one of ${Object.keys(checks).join(', ')}`, show(value))
-    }
-    const [expected, accepts] = checks[option]
-    if (!accepts(value)) throw new FST_ERR_TASK_INVALID_OPTION(option, expected, show(value))
-  }
+  return checkRegistration(app.log, plugin, options, checks, FST_ERR_TASK_INVALID_OPTION)
 }
 
 /** Puts the hooks before every route of the instance. */
-export function protect (app: FastifyInstance, { onRequest }: AccessOptions): void {
+export function addAuthHooks (app: FastifyInstance, { onRequest }: AccessOptions): void {
   for (const hook of [onRequest].flat()) app.addHook('onRequest', hook as onRequestHookHandler)
 }
 
@@ -70,15 +57,15 @@ export function protect (app: FastifyInstance, { onRequest }: AccessOptions): vo
  * Refuses what a browser sends on behalf of a foreign page: it would come with the user's own cookies or password.
  * Clients that are no browsers send no `Origin`, and pass.
  */
-export function refuseForeignOrigins (app: FastifyInstance, allowedOrigins: string[] = []): void {
+export function rejectCrossOrigin (app: FastifyInstance, allowedOrigins: string[] = []): void {
   app.addHook('onRequest', async (request) => {
     const { origin } = request.headers
     if (origin === undefined || allowedOrigins.includes(origin)) return
-    if (!isOwnOrigin(origin, request)) throw new FST_ERR_TASK_FOREIGN_ORIGIN(origin)
+    if (!isSameOrigin(origin, request)) throw new FST_ERR_TASK_ORIGIN_NOT_ALLOWED(origin)
   })
 }
 
-function isOwnOrigin (origin: string, { protocol, host }: FastifyRequest): boolean {
+function isSameOrigin (origin: string, { protocol, host }: FastifyRequest): boolean {
   if (!URL.canParse(origin)) return false
   const page = new URL(origin)
   // A page that came by https may meet a server that sees http, behind a proxy it was not told of. Not the other way round.

@@ -5,8 +5,9 @@ import type { WebSocket } from '@fastify/websocket'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Task, TaskEvents } from '../../types/task'
-import { CHECKS, checkAccess, protect, refuseForeignOrigins, type AccessOptions, type Check } from './access'
-import { FST_ERR_TASK_UPGRADE_REQUIRED, FST_ERR_TASK_WEBSOCKET_MISSING } from '../shared/errors'
+import { ACCESS_OPTIONS, checkAccess, addAuthHooks, rejectCrossOrigin, type AccessOptions } from './access'
+import { FST_ERR_TASK_UPGRADE_REQUIRED, FST_ERR_TASK_MISSING_WEBSOCKET } from '../shared/errors'
+import type { OptionChecks } from '../shared/option-checks'
 import { feedMessageSchema, publicSnapshot } from './schemas'
 
 interface FeedOptions extends AccessOptions {
@@ -16,19 +17,19 @@ interface FeedOptions extends AccessOptions {
   maxBuffer?: number
 }
 
-const FEED_CHECKS: Record<string, Check> = {
-  onRequest: CHECKS.onRequest,
-  exposeErrors: CHECKS.exposeErrors,
-  allowedOrigins: CHECKS.allowedOrigins,
+const FEED_CHECKS: OptionChecks = {
+  onRequest: ACCESS_OPTIONS.onRequest,
+  exposeErrors: ACCESS_OPTIONS.exposeErrors,
+  allowedOrigins: ACCESS_OPTIONS.allowedOrigins,
   maxBuffer: ['a positive integer (bytes)', (value) => Number.isInteger(value) && value > 0]
 }
 
 const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
-  checkAccess('fastify-tasks/feed', options, FEED_CHECKS)
+  checkAccess(app, 'fastify-tasks/feed', options, FEED_CHECKS)
   const { allowedOrigins, exposeErrors = false, maxBuffer = 2 ** 20 } = options
   await provideWebsocket(app)
-  refuseForeignOrigins(app, allowedOrigins)
-  protect(app, options)
+  rejectCrossOrigin(app, allowedOrigins)
+  addAuthHooks(app, options)
 
   /** The clients, and how many bytes may wait for each. */
   const clients = new Map<WebSocket, number>()
@@ -114,7 +115,7 @@ function loadWebsocket (): FastifyPluginAsync<{ options: object }> {
   try {
     return require('@fastify/websocket')
   } catch (cause) {
-    throw new FST_ERR_TASK_WEBSOCKET_MISSING({ cause })
+    throw new FST_ERR_TASK_MISSING_WEBSOCKET({ cause })
   }
 }
 

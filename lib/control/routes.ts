@@ -1,9 +1,11 @@
 import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyRequest, RouteOptions as FastifyRoute } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TaskState } from '../../types/task'
-import { CHECKS, checkAccess, protect, type AccessOptions, type Check } from './access'
-import { kJobsSource, tasksSource, type ControlSource, type Snapshot } from './backend'
-import { FST_ERR_TASK_JOBS_MISSING, FST_ERR_TASK_NOT_FOUND } from '../shared/errors'
+import { ACCESS_OPTIONS, checkAccess, addAuthHooks, type AccessOptions } from './access'
+import { createTasksBackend } from './tasks-backend'
+import { kJobsControlBackend, type ControlBackend, type Snapshot } from '../shared/control-backend'
+import { FST_ERR_TASK_MISSING_JOBS, FST_ERR_TASK_NOT_FOUND } from '../shared/errors'
+import type { OptionChecks } from '../shared/option-checks'
 import { STATES, documented, errorSchema, jobSnapshotSchema, publicSnapshot, snapshotSchema } from './schemas'
 import { defaultValidatorCompiler } from '../shared/validator-compiler'
 
@@ -12,9 +14,9 @@ interface RoutesOptions extends AccessOptions {
   serve?: 'tasks' | 'jobs'
 }
 
-const ROUTES_CHECKS: Record<string, Check> = {
-  onRequest: CHECKS.onRequest,
-  exposeErrors: CHECKS.exposeErrors,
+const ROUTES_CHECKS: OptionChecks = {
+  onRequest: ACCESS_OPTIONS.onRequest,
+  exposeErrors: ACCESS_OPTIONS.exposeErrors,
   serve: ["'tasks' or 'jobs'", (value) => value === 'tasks' || value === 'jobs']
 }
 
@@ -23,12 +25,12 @@ const HEARTBEAT = '/heartbeat'
 type ByName = FastifyRequest<{ Params: { name?: string, '*'?: string } }>
 
 const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
-  checkAccess('fastify-tasks/routes', options, ROUTES_CHECKS)
+  checkAccess(app, 'fastify-tasks/routes', options, ROUTES_CHECKS)
   const { exposeErrors = false, serve = 'tasks' } = options
-  const source = serve === 'tasks' ? tasksSource(app) : jobsSource(app)
+  const backend = serve === 'tasks' ? createTasksBackend(app) : requireJobsBackend(app)
   const schema = serve === 'tasks' ? snapshotSchema : jobSnapshotSchema
-  const show = (snapshot: Snapshot): Snapshot => publicSnapshot(snapshot, exposeErrors)
-  protect(app, options)
+  const toPublic = (snapshot: Snapshot): Snapshot => publicSnapshot(snapshot, exposeErrors)
+  addAuthHooks(app, options)
   acceptEmptyBodies(app)
   // The app's own compilers may read schemas of another kind.
   app.setValidatorCompiler(await defaultValidatorCompiler())
@@ -43,14 +45,14 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
         400: errorSchema('There is no such state')
       }
     })
-  }, async (request) => ({ tasks: (await source.list(request.query.state)).map(show) }))
+  }, async (request) => ({ tasks: (await backend.list(request.query.state)).map(toPublic) }))
 
   app.post('/purge', {
     schema: documented({
       summary: `Forgets the ${serve} that have ended`,
       response: { 200: { description: 'How many it were', type: 'object', required: ['purged'], properties: { purged: { type: 'integer' } } } }
     })
-  }, async () => ({ purged: await source.purge() }))
+  }, async () => ({ purged: await backend.purge() }))
 
   byName(app, {
     method: 'GET',
@@ -59,7 +61,7 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
       summary: 'Shows one, live or ended',
       response: { 200: { description: 'How it is', ...schema }, 404: errorSchema('Unknown') }
     }),
-    handler: async (request) => show(await source.get(nameOf(request as ByName)))
+    handler: async (request) => toPublic(await backend.get(nameOf(request as ByName)))
   })
 
   byName(app, {
@@ -75,9 +77,9 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
       }
     }),
     async handler (request, reply) {
-      const snapshot = await source.cancel(nameOf(request as ByName))
+      const snapshot = await backend.cancel(nameOf(request as ByName))
       reply.code(snapshot.state === 'cancelling' ? 202 : 200)
-      return show(snapshot)
+      return toPublic(snapshot)
     }
   })
 
@@ -93,18 +95,18 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
       }
     }),
     async handler (request, reply) {
-      await source.heartbeat(nameOf(request as ByName))
+      await backend.heartbeat(nameOf(request as ByName))
       return reply.code(204).send()
     }
   })
 
-  if (source.add !== undefined) addRoute(app, source.add, show)
+  if (backend.add !== undefined) addRoute(app, backend.add, toPublic)
 }
 
-function jobsSource (app: FastifyInstance): ControlSource {
-  if (!app.hasDecorator(kJobsSource)) throw new FST_ERR_TASK_JOBS_MISSING()
+function requireJobsBackend (app: FastifyInstance): ControlBackend {
+  if (!app.hasDecorator(kJobsControlBackend)) throw new FST_ERR_TASK_MISSING_JOBS()
   // Not by `getDecorator`, which the first Fastify 5 has not.
-  return (app as unknown as { [kJobsSource]: ControlSource })[kJobsSource]
+  return (app as unknown as { [kJobsControlBackend]: ControlBackend })[kJobsControlBackend]
 }
 
 /** Answers with what was sent: the schemas describe it, but an app's own error handler may have another body. */
@@ -145,7 +147,7 @@ function nameOf ({ params, method, raw }: ByName): string {
   return rest.slice(0, -HEARTBEAT.length)
 }
 
-function addRoute (app: FastifyInstance, add: NonNullable<ControlSource['add']>, show: (snapshot: Snapshot) => Snapshot): void {
+function addRoute (app: FastifyInstance, add: NonNullable<ControlBackend['add']>, toPublic: (snapshot: Snapshot) => Snapshot): void {
   app.post<{ Body: { kind: string, data?: unknown, name?: string, ttl?: number } }>('/', {
     schema: documented({
       summary: 'Adds a job',
@@ -171,7 +173,7 @@ function addRoute (app: FastifyInstance, add: NonNullable<ControlSource['add']>,
     const job = await add(kind, data, { name, ttl })
     const here = request.url.split('?', 1)[0].replace(/\/?$/, '/')
     reply.code(202).header('location', here + encodeURIComponent(job.name))
-    return show(job)
+    return toPublic(job)
   })
 }
 

@@ -1,10 +1,10 @@
-import type { ControlSource } from '../control/backend'
+import type { ControlBackend } from '../shared/control-backend'
 import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE } from '../shared/errors'
 import { ENDED, LIVE, type Fleet } from './registry'
 import type { Job } from './job'
 
 /** What the control routes serve with `serve: 'jobs'`. */
-export function jobsSource (open: () => Fleet): ControlSource {
+export function createJobsBackend (open: () => Fleet): ControlBackend {
   async function find (name: string): Promise<Job> {
     const job = await open().get(name)
     if (job === undefined) throw new FST_ERR_JOB_NOT_FOUND(name)

@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
+import { omitUndefined } from '../shared/option-checks'
 import { Connection } from './connection'
 import { load } from '../shared/optional-peer'
-import { given, type Settings } from './options'
+import type { Settings } from './options'
 import type { Payload, Stored } from './serialization'
 
 export type Queue = bullmq.Queue<Payload, unknown, string>
@@ -88,10 +89,10 @@ export class Store {
   }
 
   private async connect (): Promise<void> {
-    const { queue: name, prefix, telemetry, limiter, removeOnComplete, removeOnFail, concurrency, lockDuration, stalledInterval, maxStalledCount } = this.settings
+    const { queue: name, redisPrefix: prefix, telemetry, limiter, removeOnComplete, removeOnFail, concurrency, lockDuration, stalledInterval, maxStalledCount } = this.settings
     const { isPostgres } = this.connection
     const backend = (isPostgres ? this.engine.createPostgresBackend : undefined) as undefined
-    const common = given({ prefix, telemetry })
+    const common = omitUndefined({ prefix, telemetry })
     const connection = (purpose: 'ask' | 'wait'): bullmq.ConnectionOptions => this.connection.options(purpose, () => this.closing)
     // PostgreSQL does not announce a job that was handed back, and an event between two looks can go unheard: it is looked at
     // more often. In ms for events, in s for jobs, as the engine has it.
@@ -111,7 +112,7 @@ export class Store {
     if (this.processor === undefined) return
     this.worker = await this.add(new this.engine.Worker(name, this.processor, {
       ...common,
-      ...given({ limiter }),
+      ...omitUndefined({ limiter }),
       connection: connection('wait'),
       concurrency,
       lockDuration,

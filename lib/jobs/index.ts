@@ -1,30 +1,32 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import type * as types from '../../types/job'
-import { kJobsSource } from '../control/backend'
+import { kJobsControlBackend } from '../shared/control-backend'
 import * as errors from '../shared/errors'
 import { whenReady } from '../shared/when-ready'
 import { Endings } from './completions'
 import { Fleet } from './registry'
 import { checkDefinition, checkPluginOptions } from './options'
 import { Runner, type Kind } from './runner'
-import { jobsSource } from './control-backend'
+import { createJobsBackend } from './control-backend'
 import { Store } from './engine'
 import { validatorFor } from './validator'
+
+type Kinds = fastifyJobs.JobKinds
 
 declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Says how jobs of a kind are run. Every process that adds or runs jobs of the kind defines it, before it is ready.
-     * @throws FST_ERR_JOB_KIND_DEFINED, FST_ERR_JOB_DEFINED_LATE, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_ARGUMENT
+     * @throws FST_ERR_JOB_KIND_ALREADY_DEFINED, FST_ERR_JOB_DEFINED_TOO_LATE, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_ARGUMENT
      */
-    defineJob<K extends types.JobKind>(kind: K, handler: types.JobHandler<types.JobData<K>, types.JobResult<K>>, options?: types.JobDefinition): void
+    defineJob<K extends types.JobKind<Kinds>>(kind: K, handler: types.JobHandler<types.JobData<Kinds, K>, types.JobResult<Kinds, K>>, options?: types.JobDefinition): void
     /**
      * Adds a job: work that any process of the fleet may run. Resolves once the engine has stored it; does not wait for its end.
      * @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_TEXT, FST_ERR_JOB_INVALID_OPTION,
      * FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED; then nothing was stored. FST_ERR_JOB_ENGINE_UNAVAILABLE
      */
-    addJob<K extends types.JobKind>(kind: K, data: types.JobData<K>, options?: types.JobOptions): Promise<types.Job<types.JobResult<K>>>
+    addJob<K extends types.JobKind<Kinds>>(kind: K, data: types.JobData<Kinds, K>, options?: types.JobOptions): Promise<types.Job<types.JobResult<Kinds, K>>>
     /** The job of this name, live or ended and still kept, whichever process added it. The ended ones are searched from the latest on. */
     getJob<T = unknown>(name: string): Promise<types.Job<T> | undefined>
     /**
@@ -43,7 +45,7 @@ declare module 'fastify' {
 }
 
 const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options) => {
-  const settings = checkPluginOptions(options)
+  const settings = checkPluginOptions(app.log, options)
   const { closeTimeout } = settings
   const kinds = new Map<string, Kind>()
   const runner = new Runner(app, kinds)
@@ -65,8 +67,8 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
 
   app.decorate('defineJob', function (this: FastifyInstance, kind: string, handler: types.JobHandler, definition?: types.JobDefinition) {
     const checked = checkDefinition(kind, handler, definition)
-    if (phase !== 'defining') throw new errors.FST_ERR_JOB_DEFINED_LATE(kind)
-    if (kinds.has(kind)) throw new errors.FST_ERR_JOB_KIND_DEFINED(kind)
+    if (phase !== 'defining') throw new errors.FST_ERR_JOB_DEFINED_TOO_LATE(kind)
+    if (kinds.has(kind)) throw new errors.FST_ERR_JOB_KIND_ALREADY_DEFINED(kind)
     kinds.set(kind, { app: this, handler, options: checked })
   })
   app.decorate('addJob', async (kind: string, data: unknown, jobOptions?: types.JobOptions) => open().add(kind, data, jobOptions))
@@ -75,7 +77,7 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   app.decorate('heartbeatJob', async (name) => open().heartbeatByName(name))
   app.decorate('purgeJobs', async () => open().purge())
   app.decorate('jobs', () => open().list())
-  app.decorate(kJobsSource, jobsSource(open))
+  app.decorate(kJobsControlBackend, createJobsBackend(open))
 
   /** Hands back what runs here. Called once closing has begun, while requests in flight may still ask for jobs. */
   function leave (): Promise<void> {
@@ -133,9 +135,9 @@ const fastifyJobs = fp(plugin, { fastify: '5.x', name: 'fastify-tasks-jobs', dep
 namespace fastifyJobs {
   /**
    * The kinds of jobs, to be declared by the user, so that `addJob` knows data and result:
-   * `declare module 'fastify-tasks/jobs' { interface FastifyJobs { thumbnail: { data: { id: number }, result: string } } }`
+   * `declare module 'fastify-tasks/jobs' { interface JobKinds { thumbnail: { data: { id: number }, result: string } } }`
    */
-  export interface FastifyJobs {}
+  export interface JobKinds {}
   export type FastifyJobsOptions = types.FastifyJobsOptions
   export type Job<T = unknown> = types.Job<T>
   export type JobDefinition = types.JobDefinition

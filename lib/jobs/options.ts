@@ -1,26 +1,18 @@
+import type { FastifyBaseLogger } from 'fastify'
 import type { FastifyJobsOptions, JobDefinition, JobOptions } from '../../types/job'
 import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION } from '../shared/errors'
-import { show } from '../tasks/options'
+import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 
-const MAX_TIMEOUT = 2 ** 31 - 1
-
-type Check = [expected: string, holds: (value: unknown) => boolean]
-
-const integer = (min: number): Check => [`an integer from ${min} to ${MAX_TIMEOUT}`,
-  (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= MAX_TIMEOUT]
-const text: Check = ['a non-empty string', (value) => typeof value === 'string' && value !== '']
-const object: Check = ['an object', (value) => typeof value === 'object' && value !== null]
-const flag: Check = ['true or false', (value) => typeof value === 'boolean']
-const retention: Check = ['true, false, a count, or { age in s, count }',
-  (value) => flag[1](value) || integer(0)[1](value) || holdsAll(value, { age: integer(0), count: integer(0), limit: integer(0) })]
+const retention: OptionCheck = ['true, false, a count, or { age in s, count }',
+  (value) => boolean[1](value) || integer(0)[1](value) || isObjectOf(value, { age: integer(0), count: integer(0), limit: integer(0) })]
 
 /** What the engine takes for a job. It checks little by itself, and late. */
-const ENGINE_JOB_OPTIONS: Record<string, Check> = {
+const ENGINE_JOB_OPTIONS: OptionChecks = {
   attempts: integer(1),
   backoff: ["a number of ms or { type: 'fixed' or 'exponential', delay in ms, jitter from 0 to 1 }", (value) => integer(0)[1](value) || isBackoff(value)],
   delay: integer(0),
   keepLogs: integer(0),
-  lifo: flag,
+  lifo: boolean,
   priority: ['an integer from 0 to 2097151', (value) => integer(0)[1](value) && (value as number) < 2 ** 21],
   removeOnComplete: retention,
   removeOnFail: retention,
@@ -28,11 +20,6 @@ const ENGINE_JOB_OPTIONS: Record<string, Check> = {
   stackTraceLimit: integer(1),
   telemetry: object,
   timestamp: ['ms since the epoch', (value) => Number.isSafeInteger(value) && (value as number) > 0]
-}
-
-/** Whether it is an object of nothing but these. */
-function holdsAll (value: unknown, checks: Record<string, Check>): boolean {
-  return object[1](value) && Object.entries(value as object).every(([key, part]) => Object.hasOwn(checks, key) && checks[key][1](part))
 }
 
 /** Any other the engine would refuse late: some only when an attempt has failed. */
@@ -50,17 +37,17 @@ function isConnection (value: unknown): boolean {
   return typeof maxRetriesPerRequest !== 'number' && !keyPrefix
 }
 
-const PLUGIN_OPTIONS: Record<string, Check> = {
+const PLUGIN_OPTIONS: OptionChecks = {
   connection: ['an object, a client with maxRetriesPerRequest: null and no keyPrefix, or a redis:// or postgres:// URL', isConnection],
-  queue: ["a non-empty string without ':'", (value) => text[1](value) && !(value as string).includes(':')],
-  prefix: text,
-  worker: flag,
+  queue: ["a non-empty string without ':'", (value) => nonEmptyString[1](value) && !(value as string).includes(':')],
+  redisPrefix: nonEmptyString,
+  worker: boolean,
   concurrency: integer(1),
   lockDuration: integer(1),
   stalledInterval: integer(1),
   maxStalledCount: integer(0),
   // Both must be there.
-  limiter: ['{ max, duration in ms }', (value) => holdsAll({ max: 0, duration: 0, ...value as object }, { max: integer(1), duration: integer(1) })],
+  limiter: ['{ max, duration in ms }', (value) => isObjectOf({ max: 0, duration: 0, ...value as object }, { max: integer(1), duration: integer(1) })],
   telemetry: object,
   removeOnComplete: retention,
   removeOnFail: retention,
@@ -68,38 +55,27 @@ const PLUGIN_OPTIONS: Record<string, Check> = {
   closeTimeout: integer(0)
 }
 
-const DEFINITION_OPTIONS: Record<string, Check> = { ...ENGINE_JOB_OPTIONS, schema: object, timeout: integer(1) }
-const JOB_OPTIONS: Record<string, Check> = { ...ENGINE_JOB_OPTIONS, name: text, ttl: integer(1) }
+const DEFINITION_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, schema: object, timeout: integer(1) }
+const JOB_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, name: nonEmptyString, ttl: integer(1) }
 
 const KEPT = { age: 86_400, count: 1_000 }
-
-/** What is set: an `undefined`, such as Fastify's `register` adds, would hide a default. */
-export function given<T extends object> (options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
-}
 
 /**
  * A copy of what is set.
  * @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION naming the option that is wrong or unknown
  */
-function check<T extends object> (checks: Record<string, Check>, options: T): T {
-  if (!object[1](options)) throw new FST_ERR_JOB_INVALID_ARGUMENT('options', object[0], show(options))
-  const set = given(options)
-  for (const [option, value] of Object.entries(set)) {
-    if (!Object.hasOwn(checks, option)) throw new FST_ERR_JOB_INVALID_OPTION(option, `one of ${Object.keys(checks).join(', ')}`, show(value))
-    const [expected, holds] = checks[option]
-    if (!holds(value)) throw new FST_ERR_JOB_INVALID_OPTION(option, expected, show(value))
-  }
-  return set
+function check<T extends object> (checks: OptionChecks, options: T): T {
+  if (!object[1](options)) throw new FST_ERR_JOB_INVALID_ARGUMENT('options', object[0], formatValue(options))
+  checkOptions(options, checks, FST_ERR_JOB_INVALID_OPTION)
+  return omitUndefined(options)
 }
 
 export type Settings = FastifyJobsOptions & Required<Pick<FastifyJobsOptions,
 'connection' | 'queue' | 'worker' | 'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount' | 'cancelTimeout' | 'closeTimeout'>>
 
 /** @throws FST_ERR_JOB_INVALID_OPTION */
-export function checkPluginOptions (registered: FastifyJobsOptions & { logLevel?: unknown, logSerializers?: unknown }): Settings {
-  const { logLevel, logSerializers, ...rest } = registered
-  const options = check(PLUGIN_OPTIONS, rest)
+export function checkPluginOptions (log: FastifyBaseLogger, registered: FastifyJobsOptions): Settings {
+  const options = checkRegistration(log, 'fastify-tasks/jobs', registered, PLUGIN_OPTIONS, FST_ERR_JOB_INVALID_OPTION)
   if (options.connection === undefined) throw new FST_ERR_JOB_INVALID_OPTION('connection', PLUGIN_OPTIONS.connection[0], 'undefined')
   const { lockDuration = 30_000 } = options
   return {
@@ -121,7 +97,7 @@ export function checkPluginOptions (registered: FastifyJobsOptions & { logLevel?
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
 export function checkDefinition (kind: unknown, handler: unknown, options: JobDefinition = {}): JobDefinition {
   checkText('kind', kind)
-  if (typeof handler !== 'function') throw new FST_ERR_JOB_INVALID_ARGUMENT('handler', 'a function', show(handler))
+  if (typeof handler !== 'function') throw new FST_ERR_JOB_INVALID_ARGUMENT('handler', 'a function', formatValue(handler))
   return check(DEFINITION_OPTIONS, options)
 }
 
@@ -132,7 +108,7 @@ export function checkJobOptions (options: JobOptions = {}): JobOptions {
 
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT */
 export function checkText (argument: string, value: unknown): asserts value is string {
-  if (!text[1](value)) throw new FST_ERR_JOB_INVALID_ARGUMENT(argument, text[0], show(value))
+  if (!nonEmptyString[1](value)) throw new FST_ERR_JOB_INVALID_ARGUMENT(argument, nonEmptyString[0], formatValue(value))
 }
 
 /**
@@ -161,7 +137,7 @@ export function checkSize (kind: string, data: unknown, sizeLimit?: number): voi
 function refuse (key: string, value: unknown): unknown {
   // A member that is undefined is left out, as everywhere; what JSON would silently turn into something else is refused.
   if (typeof value === 'function' || typeof value === 'symbol' || (typeof value === 'number' && !Number.isFinite(value))) {
-    throw new TypeError(`${key === '' ? 'it' : show(key)} is ${show(value)}`)
+    throw new TypeError(`${key === '' ? 'it' : formatValue(key)} is ${formatValue(value)}`)
   }
   return value
 }

@@ -28,8 +28,8 @@ export const FST_ERR_TASK_CANCEL_TIMEOUT = createError<'FST_ERR_TASK_CANCEL_TIME
   'FST_ERR_TASK_CANCEL_TIMEOUT', "Task '%s' is still running %d ms after it was cancelled", 504)
 
 /** The function returned its own task, which would wait for itself for ever. */
-export const FST_ERR_TASK_OWN_RESULT = createError<'FST_ERR_TASK_OWN_RESULT', [name: string]>(
-  'FST_ERR_TASK_OWN_RESULT', "Task '%s' returned itself as its result", 500, TypeError)
+export const FST_ERR_TASK_SELF_RESULT = createError<'FST_ERR_TASK_SELF_RESULT', [name: string]>(
+  'FST_ERR_TASK_SELF_RESULT', "Task '%s' returned itself as its result", 500, TypeError)
 
 /** What awaiting a cancelled task rejects with. Its `name` is `AbortError`, its `cause` the reason. */
 export class FST_ERR_TASK_CANCELLED extends createError<'FST_ERR_TASK_CANCELLED', [name: string, options?: ErrorOptions]>(
@@ -62,12 +62,12 @@ export const FST_ERR_JOB_MISSING_PACKAGE = createError<'FST_ERR_JOB_MISSING_PACK
   'FST_ERR_JOB_MISSING_PACKAGE', "Jobs need the package '%s': npm install %s", 500)
 
 /** The kind was defined before. */
-export const FST_ERR_JOB_KIND_DEFINED = createError<'FST_ERR_JOB_KIND_DEFINED', [kind: string]>(
-  'FST_ERR_JOB_KIND_DEFINED', "Job kind '%s' is already defined", 500)
+export const FST_ERR_JOB_KIND_ALREADY_DEFINED = createError<'FST_ERR_JOB_KIND_ALREADY_DEFINED', [kind: string]>(
+  'FST_ERR_JOB_KIND_ALREADY_DEFINED', "Job kind '%s' is already defined", 500)
 
 /** `defineJob` was called when the app was ready, and may have taken jobs of the kind for unknown. */
-export const FST_ERR_JOB_DEFINED_LATE = createError<'FST_ERR_JOB_DEFINED_LATE', [kind: string]>(
-  'FST_ERR_JOB_DEFINED_LATE', "Job kind '%s' must be defined before the app is ready", 500)
+export const FST_ERR_JOB_DEFINED_TOO_LATE = createError<'FST_ERR_JOB_DEFINED_TOO_LATE', [kind: string]>(
+  'FST_ERR_JOB_DEFINED_TOO_LATE', "Job kind '%s' must be defined before the app is ready", 500)
 
 /** No such kind was defined in this process. */
 export const FST_ERR_JOB_UNKNOWN_KIND = createError<'FST_ERR_JOB_UNKNOWN_KIND', [kind: string]>(
@@ -135,16 +135,16 @@ export const FST_ERR_TASK_NO_LEASE = createError<'FST_ERR_TASK_NO_LEASE', [name:
   'FST_ERR_TASK_NO_LEASE', "Task '%s' has no lease: it was added without a ttl", 409)
 
 /** The routes are to serve jobs, and `fastify-tasks/jobs` was not registered before them. */
-export const FST_ERR_TASK_JOBS_MISSING = createError<'FST_ERR_TASK_JOBS_MISSING', []>(
-  'FST_ERR_TASK_JOBS_MISSING', "Register fastify-tasks/jobs before routes with { serve: 'jobs' }")
+export const FST_ERR_TASK_MISSING_JOBS = createError<'FST_ERR_TASK_MISSING_JOBS', []>(
+  'FST_ERR_TASK_MISSING_JOBS', "Register fastify-tasks/jobs before routes with { serve: 'jobs' }")
 
 /** The feed needs the optional peer `@fastify/websocket`. */
-export const FST_ERR_TASK_WEBSOCKET_MISSING = createError<'FST_ERR_TASK_WEBSOCKET_MISSING', [options?: ErrorOptions]>(
-  'FST_ERR_TASK_WEBSOCKET_MISSING', 'The feed needs @fastify/websocket: npm install @fastify/websocket')
+export const FST_ERR_TASK_MISSING_WEBSOCKET = createError<'FST_ERR_TASK_MISSING_WEBSOCKET', [options?: ErrorOptions]>(
+  'FST_ERR_TASK_MISSING_WEBSOCKET', 'The feed needs @fastify/websocket: npm install @fastify/websocket')
 
 /** A browser's request came from a page of another origin that is not in `allowedOrigins`. */
-export const FST_ERR_TASK_FOREIGN_ORIGIN = createError<'FST_ERR_TASK_FOREIGN_ORIGIN', [origin: string]>(
-  'FST_ERR_TASK_FOREIGN_ORIGIN', "Origin '%s' is not allowed", 403)
+export const FST_ERR_TASK_ORIGIN_NOT_ALLOWED = createError<'FST_ERR_TASK_ORIGIN_NOT_ALLOWED', [origin: string]>(
+  'FST_ERR_TASK_ORIGIN_NOT_ALLOWED', "Origin '%s' is not allowed", 403)
 
 /** The feed was asked for by plain HTTP. */
 export const FST_ERR_TASK_UPGRADE_REQUIRED = createError<'FST_ERR_TASK_UPGRADE_REQUIRED', []>(

@@ -1,76 +1,42 @@
-import { inspect } from 'node:util'
+import type { FastifyBaseLogger } from 'fastify'
 import type { FastifyTasksOptions, TaskOptions, TaskProgress } from '../../types/task'
 import { FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_INVALID_OPTION } from '../shared/errors'
+import { checkOptions, checkRegistration, formatValue, integer, nonEmptyString, oneOf, type OptionChecks } from '../shared/option-checks'
 
-/** The longest delay of a Node timer, in ms: beyond it a timer fires at once. */
-const MAX_TIMEOUT = 2 ** 31 - 1
-
-// Fastify hands its own options of `register` to the plugin too.
-const REGISTER_OPTIONS = new Set(['prefix', 'logLevel', 'logSerializers'])
+const PLUGIN_OPTIONS: OptionChecks = {
+  cancelTimeout: integer(0),
+  closeTimeout: integer(0),
+  keepEnded: integer(0, Number.MAX_SAFE_INTEGER)
+}
 
 const PLUGIN_DEFAULTS: Required<FastifyTasksOptions> = { cancelTimeout: 5_000, closeTimeout: 10_000, keepEnded: 1_000 }
 
+const TASK_OPTIONS: OptionChecks = {
+  name: nonEmptyString,
+  ttl: integer(1, undefined, ' (ms)'),
+  signal: ['an AbortSignal', (value) => value instanceof AbortSignal],
+  onClose: oneOf('cancel', 'wait')
+}
+
 const NO_OPTIONS: TaskOptions = Object.freeze({})
 
-/** Shows a wrong value in an error's message, on one line and cut short. */
-export function show (value: unknown): string {
-  const text = inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 100 })
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text
-}
-
-function isIntegerBetween (value: unknown, min: number, max: number): value is number {
-  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max
-}
-
-/** @throws FST_ERR_TASK_INVALID_OPTION naming the option that is wrong or unknown */
-export function checkPluginOptions (options: FastifyTasksOptions): Required<FastifyTasksOptions> {
-  const settings = { ...PLUGIN_DEFAULTS }
-  for (const [option, value] of Object.entries(options)) {
-    if (REGISTER_OPTIONS.has(option) || value === undefined) continue
-    if (!Object.hasOwn(PLUGIN_DEFAULTS, option)) {
-      throw new FST_ERR_TASK_INVALID_OPTION(option, `one of ${Object.keys(PLUGIN_DEFAULTS).join(', ')}`, show(value))
-    }
-    const max = option === 'keepEnded' ? Number.MAX_SAFE_INTEGER : MAX_TIMEOUT
-    if (!isIntegerBetween(value, 0, max)) {
-      throw new FST_ERR_TASK_INVALID_OPTION(option, `an integer from 0 to ${max}`, show(value))
-    }
-    settings[option as keyof FastifyTasksOptions] = value
-  }
-  return settings
+/** @throws FST_ERR_TASK_INVALID_OPTION naming the option whose value is wrong */
+export function checkPluginOptions (log: FastifyBaseLogger, options: FastifyTasksOptions): Required<FastifyTasksOptions> {
+  return { ...PLUGIN_DEFAULTS, ...checkRegistration(log, 'fastify-tasks', options, PLUGIN_OPTIONS, FST_ERR_TASK_INVALID_OPTION) }
 }
 
 /** @throws FST_ERR_TASK_INVALID_OPTION naming the option that is wrong or unknown */
 export function checkTaskOptions (options: TaskOptions = NO_OPTIONS): TaskOptions {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new FST_ERR_TASK_INVALID_ARGUMENT('options', 'an object', show(options))
+    throw new FST_ERR_TASK_INVALID_ARGUMENT('options', 'an object', formatValue(options))
   }
-  for (const option in options) checkTaskOption(option, options[option as keyof TaskOptions])
+  checkOptions(options, TASK_OPTIONS, FST_ERR_TASK_INVALID_OPTION)
   return options
-}
-
-function checkTaskOption (option: string, value: unknown): void {
-  if (value === undefined) return
-  switch (option) {
-    case 'name':
-      if (typeof value === 'string' && value !== '') return
-      throw new FST_ERR_TASK_INVALID_OPTION(option, 'a non-empty string', show(value))
-    case 'ttl':
-      if (isIntegerBetween(value, 1, MAX_TIMEOUT)) return
-      throw new FST_ERR_TASK_INVALID_OPTION(option, `an integer from 1 to ${MAX_TIMEOUT} (ms)`, show(value))
-    case 'signal':
-      if (value instanceof AbortSignal) return
-      throw new FST_ERR_TASK_INVALID_OPTION(option, 'an AbortSignal', show(value))
-    case 'onClose':
-      if (value === 'cancel' || value === 'wait') return
-      throw new FST_ERR_TASK_INVALID_OPTION(option, "'cancel' or 'wait'", show(value))
-    default:
-      throw new FST_ERR_TASK_INVALID_OPTION(option, 'one of name, ttl, signal, onClose', show(value))
-  }
 }
 
 /** @throws FST_ERR_TASK_INVALID_ARGUMENT when the name of a task is not a string */
 export function checkName (name: unknown): asserts name is string {
-  if (typeof name !== 'string') throw new FST_ERR_TASK_INVALID_ARGUMENT('name', 'a string', show(name))
+  if (typeof name !== 'string') throw new FST_ERR_TASK_INVALID_ARGUMENT('name', 'a string', formatValue(name))
 }
 
 /**
@@ -81,7 +47,7 @@ export function checkProgress (value: unknown): TaskProgress {
   if (typeof value === 'number' && value >= 0 && value <= 100) return value
   const copy = copyJsonObject(value)
   if (copy === undefined) {
-    throw new FST_ERR_TASK_INVALID_ARGUMENT('progress', 'a number from 0 to 100 or a JSON object', show(value))
+    throw new FST_ERR_TASK_INVALID_ARGUMENT('progress', 'a number from 0 to 100 or a JSON object', formatValue(value))
   }
   return copy
 }

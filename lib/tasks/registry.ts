@@ -3,7 +3,8 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
 import { EndedTasks } from './ended-tasks'
 import { FST_ERR_TASKS_CLOSED, FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_NAME_IN_USE } from '../shared/errors'
-import { checkName, checkTaskOptions, show } from './options'
+import { formatValue } from '../shared/option-checks'
+import { checkName, checkTaskOptions } from './options'
 import { link, unlink } from './abort-links'
 import { Task, type TaskOwner } from './task'
 import { TasksView } from './view'
@@ -46,7 +47,7 @@ export class TaskRegistry implements TaskOwner {
     const checked = checkTaskOptions(options)
     const isFunction = typeof work === 'function'
     if (!isFunction && typeof (work as PromiseLike<T> | undefined)?.then !== 'function') {
-      throw new FST_ERR_TASK_INVALID_ARGUMENT('work', 'a function or a promise', show(work))
+      throw new FST_ERR_TASK_INVALID_ARGUMENT('work', 'a function or a promise', formatValue(work))
     }
     if (this.closed) throw new FST_ERR_TASKS_CLOSED()
     const name = checked.name ?? this.nextName()

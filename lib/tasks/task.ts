@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
-import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_EXPIRED, FST_ERR_TASK_OWN_RESULT } from '../shared/errors'
+import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_EXPIRED, FST_ERR_TASK_SELF_RESULT } from '../shared/errors'
 import { clockFor, type LeaseClock, type LeaseHolder } from './lease-clock'
 import { checkProgress } from './options'
 import { Place } from './linked-list'
@@ -89,7 +89,7 @@ export class Task<T = unknown> extends Place implements api.Task<T>, LeaseHolder
     // The function itself need not live as long as what it began.
     this.work = undefined
     const outcome = work.call(this.app, this.app, this)
-    if (outcome === this) throw new FST_ERR_TASK_OWN_RESULT(this.name)
+    if (outcome === this) throw new FST_ERR_TASK_SELF_RESULT(this.name)
     return outcome
   }
 

@@ -281,7 +281,7 @@ t.test('without @fastify/websocket the registration says what to install', async
   }
   const app = await makeApp(t)
   await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [] })), {
-    code: 'FST_ERR_TASK_WEBSOCKET_MISSING', message: /npm install @fastify\/websocket/, cause: { code: 'MODULE_NOT_FOUND' }
+    code: 'FST_ERR_TASK_MISSING_WEBSOCKET', message: /npm install @fastify\/websocket/, cause: { code: 'MODULE_NOT_FOUND' }
   })
 })
 

@@ -1,7 +1,7 @@
 import swagger from '@fastify/swagger'
 import type { FastifyError } from 'fastify'
 import t from 'tap'
-import { kJobsSource, type ControlSource } from '../../lib/control/backend'
+import { kJobsControlBackend, type ControlBackend } from '../../lib/shared/control-backend'
 import tasksRoutes from '../../lib/control/routes'
 import { addIdle, listen, makeApp, started } from '../fixtures/control'
 
@@ -215,7 +215,7 @@ t.test('jobs are served from their own source', async (t) => {
   const app = await makeApp(t)
   const job = { name: 'a/b', kind: 'k', attempts: 0, state: 'pending' as const, createdAt: 1 }
   const added: unknown[] = []
-  const source: ControlSource = {
+  const source: ControlBackend = {
     list: () => [job],
     get: () => job,
     cancel: async () => ({ ...job, state: 'cancelled' }),
@@ -223,7 +223,7 @@ t.test('jobs are served from their own source', async (t) => {
     purge: () => 2,
     add: async (...args) => { added.push(args); return job }
   }
-  app.decorate(kJobsSource, source)
+  app.decorate(kJobsControlBackend, source)
   await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
   t.same((await app.inject('/jobs')).json(), { tasks: [job] })
   const reply = await app.inject({ method: 'POST', url: '/jobs?x=1', payload: { kind: 'k', data: { id: 1 }, name: 'a/b' } })
@@ -265,7 +265,7 @@ t.test('swagger describes the routes completely', async (t) => {
   await app.register(swagger, { openapi: { info: { title: 'test', version: '1' } } })
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/again', onRequest: [] })
-  app.decorate(kJobsSource, { add: async () => {} })
+  app.decorate(kJobsControlBackend, { add: async () => {} })
   await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
   await app.ready()
   const document = app.swagger()

@@ -45,7 +45,7 @@ t.test('a PostgreSQL that goes down while its connections are closed does not ta
   connection.hostname = '127.0.0.1'
   connection.port = String((proxy.address() as AddressInfo).port)
   await app.register(fastifyTasks)
-  await app.register(fastifyJobs, { connection: connection.href, prefix: 'closing' })
+  await app.register(fastifyJobs, { connection: connection.href, redisPrefix: 'closing' })
   app.defineJob('double', async (_app, _task, n: number) => 2 * n)
   await app.ready()
   t.equal(await (await app.addJob('double', 2)).wait(), 4)

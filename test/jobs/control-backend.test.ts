@@ -1,6 +1,6 @@
 import t from 'tap'
 import { FST_ERR_JOB_CANCEL_TIMEOUT } from '../../lib/shared/errors'
-import { jobsSource } from '../../lib/jobs/control-backend'
+import { createJobsBackend } from '../../lib/jobs/control-backend'
 import type { Fleet } from '../../lib/jobs/registry'
 
 const jobOf = (more: object = {}): any => {
@@ -8,7 +8,7 @@ const jobOf = (more: object = {}): any => {
   return { ...job, heartbeat: async () => true, toJSON: () => job }
 }
 
-const sourceOf = (fleet: object): ReturnType<typeof jobsSource> => jobsSource(() => fleet as unknown as Fleet)
+const sourceOf = (fleet: object): ReturnType<typeof createJobsBackend> => createJobsBackend(() => fleet as unknown as Fleet)
 
 /** Answers with each of these in turn. */
 const inTurn = (...answers: unknown[]) => async () => answers.shift()

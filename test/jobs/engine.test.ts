@@ -57,7 +57,7 @@ function storeOf (options: object, { worker = true } = {}) {
   }
   const log = { warn: (...args: unknown[]) => { warnings.push(args) } } as unknown as FastifyBaseLogger
   const processor = async (): Promise<void> => {}
-  const store = new Store(checkPluginOptions(options as never), log, worker ? processor : undefined)
+  const store = new Store(checkPluginOptions(log, options as never), log, worker ? processor : undefined)
   return { store: Object.assign(store, { engine }) as Store, engine, behaviour, calls, parts, warnings, processor }
 }
 
@@ -89,7 +89,7 @@ t.test('Redis is asked through a connection that fails at once, and listened to 
 })
 
 t.test('the engine gets the prefix, the telemetry and the limiter that are set', async (t) => {
-  const more = { prefix: 'p', telemetry: { tracer: {} }, limiter: { max: 1, duration: 2 } }
+  const more = { redisPrefix: 'p', telemetry: { tracer: {} }, limiter: { max: 1, duration: 2 } }
   const { store, parts } = storeOf({ ...REDIS, ...more })
   await store.open()
   const { limiter, ...common } = more

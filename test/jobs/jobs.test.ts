@@ -83,7 +83,7 @@ t.test('a wrong call throws a coded error, and nothing is stored', async (t) => 
   const app = await build(t, {
     define: (app) => {
       app.defineJob('kind', async () => {}, { schema: { type: 'object', required: ['id'], properties: { id: { type: 'integer' } } } })
-      t.throws(() => app.defineJob('kind', async () => {}), { code: 'FST_ERR_JOB_KIND_DEFINED' })
+      t.throws(() => app.defineJob('kind', async () => {}), { code: 'FST_ERR_JOB_KIND_ALREADY_DEFINED' })
       t.throws(() => app.defineJob('', async () => {}), { code: 'FST_ERR_JOB_INVALID_ARGUMENT' })
       t.throws(() => app.defineJob('other', 'no function' as never), { code: 'FST_ERR_JOB_INVALID_ARGUMENT' })
       t.throws(() => app.defineJob('other', async () => {}, null as never), { code: 'FST_ERR_JOB_INVALID_ARGUMENT' })
@@ -92,7 +92,7 @@ t.test('a wrong call throws a coded error, and nothing is stored', async (t) => 
       return t.rejects(app.addJob('kind', { id: 1 }), { code: 'FST_ERR_JOBS_NOT_READY' })
     }
   })
-  t.throws(() => app.defineJob('late', async () => {}), { code: 'FST_ERR_JOB_DEFINED_LATE' })
+  t.throws(() => app.defineJob('late', async () => {}), { code: 'FST_ERR_JOB_DEFINED_TOO_LATE' })
   await t.rejects(app.addJob('unknown', {}), { code: 'FST_ERR_JOB_UNKNOWN_KIND', statusCode: 400 })
   await t.rejects(app.addJob(undefined as unknown as string, {}), { code: 'FST_ERR_JOB_UNKNOWN_KIND' })
   const cycle: Record<string, unknown> = {}
@@ -122,7 +122,7 @@ t.test('a wrong call throws a coded error, and nothing is stored', async (t) => 
 
 t.test('options of the plugin are checked at registration', async (t) => {
   for (const [option, value] of Object.entries({
-    connection: 'http://nowhere', queue: 'a:b', prefix: '', worker: 'yes', concurrency: 0, lockDuration: 0, closeTimeout: -1, removeOnFail: 'x', jobs: 1
+    connection: 'http://nowhere', queue: 'a:b', redisPrefix: '', worker: 'yes', concurrency: 0, lockDuration: 0, closeTimeout: -1, removeOnFail: 'x', jobs: 1
   })) {
     const app = Fastify()
     await app.register(fastifyTasks)
@@ -366,11 +366,11 @@ t.test('a kind that is defined once the app is about to be ready is late', async
   const app = await build(t, {
     ready: false,
     define: (app) => app.addHook('onReady', async () => {
-      t.throws(() => app.defineJob('late', async () => {}), { code: 'FST_ERR_JOB_DEFINED_LATE' })
+      t.throws(() => app.defineJob('late', async () => {}), { code: 'FST_ERR_JOB_DEFINED_TOO_LATE' })
     })
   })
   await app.ready()
-  t.throws(() => app.defineJob('later', async () => {}), { code: 'FST_ERR_JOB_DEFINED_LATE' })
+  t.throws(() => app.defineJob('later', async () => {}), { code: 'FST_ERR_JOB_DEFINED_TOO_LATE' })
 })
 
 t.test('a request that waits for a job does not keep the app from closing', async (t) => {

@@ -107,7 +107,7 @@ t.test('a poisoned then makes the task fail', async (t) => {
 t.test('a function that returns its own task fails instead of waiting for itself', async (t) => {
   const app = await readyApp(t)
   const task: Task = app.addTask((_app, task) => task)
-  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_OWN_RESULT' })
+  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_SELF_RESULT' })
 })
 
 t.test('a function may return another task', async (t) => {

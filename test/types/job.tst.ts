@@ -4,7 +4,7 @@ import type fastifyJobs from 'fastify-tasks/jobs'
 import type { Job } from 'fastify-tasks/jobs'
 
 declare module 'fastify-tasks/jobs' {
-  interface FastifyJobs {
+  interface JobKinds {
     typed: { data: { id: number }, result: string }
   }
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import { CHECKS, checkAccess, protect, refuseForeignOrigins, type AccessOptions } from '../access'
+import { ACCESS_OPTIONS, checkAccess, addAuthHooks, rejectCrossOrigin, type AccessOptions } from '../access'
 import tasksFeed from '../feed'
 import tasksRoutes from '../routes'
 
@@ -32,10 +32,10 @@ const asset = (name: string): string => readFileSync(join(__dirname, 'assets', n
 
 /** The page at the prefix, with its routes below `api` and its feed at `feed`. */
 const plugin: FastifyPluginAsync<DashboardOptions> = async (app, options) => {
-  const { onRequest, exposeErrors, allowedOrigins } = CHECKS
-  checkAccess('fastify-tasks/dashboard', options, { onRequest, exposeErrors, allowedOrigins })
-  refuseForeignOrigins(app, options.allowedOrigins)
-  protect(app, options)
+  const { onRequest, exposeErrors, allowedOrigins } = ACCESS_OPTIONS
+  checkAccess(app, 'fastify-tasks/dashboard', options, { onRequest, exposeErrors, allowedOrigins })
+  rejectCrossOrigin(app, options.allowedOrigins)
+  addAuthHooks(app, options)
 
   const page = asset('page.html')
   app.get('/', HIDDEN, async (request, reply) => {

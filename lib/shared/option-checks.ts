@@ -1,0 +1,70 @@
+import { inspect } from 'node:util'
+import type { FastifyBaseLogger } from 'fastify'
+
+/** The longest delay of a Node timer, in ms: beyond it a timer fires at once. */
+export const MAX_TIMEOUT = 2 ** 31 - 1
+
+/** What an option must be, for the message of the error, and whether a value is that. */
+export type OptionCheck = readonly [expected: string, accepts: (value: any) => boolean]
+export type OptionChecks = Readonly<Record<string, OptionCheck>>
+
+/** The coded error for an option that is wrong or unknown: tasks have one, and jobs another. */
+export type InvalidOptionError = new (option: string, expected: string, got: string) => Error
+
+export const integer = (min: number, max = MAX_TIMEOUT, unit = ''): OptionCheck => [
+  `an integer from ${min} to ${max}${unit}`, (value) => Number.isInteger(value) && value >= min && value <= max]
+export const nonEmptyString: OptionCheck = ['a non-empty string', (value) => typeof value === 'string' && value !== '']
+export const boolean: OptionCheck = ['true or false', (value) => typeof value === 'boolean']
+export const object: OptionCheck = ['an object', (value) => typeof value === 'object' && value !== null]
+export const oneOf = (...values: string[]): OptionCheck => [
+  new Intl.ListFormat('en', { type: 'disjunction' }).format(values.map((value) => `'${value}'`)), (value) => values.includes(value)]
+
+/** Whether the value is an object that has no other members than these, each of them accepted. */
+export function isObjectOf (value: unknown, checks: OptionChecks): boolean {
+  return object[1](value) && Object.entries(value as object).every(([key, part]) => Object.hasOwn(checks, key) && checks[key][1](part))
+}
+
+/** Formats a wrong value for an error's message: on one line and cut short. */
+export function formatValue (value: unknown): string {
+  const text = inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 100 })
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text
+}
+
+/** Leaves out what is `undefined`: it would hide a default. */
+export function omitUndefined<T extends object> (options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+}
+
+/**
+ * Checks the options of a call.
+ * @throws InvalidOption naming the option that is wrong or unknown
+ */
+export function checkOptions (options: object, checks: OptionChecks, InvalidOption: InvalidOptionError): void {
+  for (const option in options) {
+    const value = options[option as keyof typeof options] as unknown
+    if (value === undefined) continue
+    if (!Object.hasOwn(checks, option)) throw new InvalidOption(option, `one of ${Object.keys(checks).join(', ')}`, formatValue(value))
+    const [expected, accepts] = checks[option]
+    if (!accepts(value)) throw new InvalidOption(option, expected, formatValue(value))
+  }
+}
+
+// Fastify hands its own options of `register` to the plugin too.
+const REGISTER_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
+
+/**
+ * Checks the options of a registration. Unknown ones are logged by name and left out: hosts such as `@fastify/autoload` and
+ * `fastify-cli` hand every plugin options of their own.
+ * @returns a copy of those that are known and set
+ * @throws InvalidOption naming the option whose value is wrong
+ */
+export function checkRegistration<T extends object> (
+  log: FastifyBaseLogger, plugin: string, options: T, checks: OptionChecks, InvalidOption: InvalidOptionError
+): T {
+  const set = Object.entries(omitUndefined(options))
+  const known = Object.fromEntries(set.filter(([option]) => Object.hasOwn(checks, option))) as T
+  checkOptions(known, checks, InvalidOption)
+  const unknown = set.map(([option]) => option).filter((option) => !(option in known) && !REGISTER_OPTIONS.includes(option))
+  if (unknown.length > 0) log.warn({ plugin, options: unknown }, 'Unknown options are ignored')
+  return known
+}

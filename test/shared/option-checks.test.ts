@@ -1,0 +1,16 @@
+import t from 'tap'
+import { formatValue, omitUndefined } from '../../lib/shared/option-checks'
+
+t.test('a wrong value is shown on one line and cut short', async (t) => {
+  t.equal(formatValue({ a: { b: 1 } }), '{ a: [Object] }')
+  t.ok(formatValue('x'.repeat(1000)).length < 202)
+  const wide = formatValue(Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`key${i}`, i])))
+  t.equal(wide.length, 201)
+  const longest = Symbol('x'.repeat(192))
+  t.equal(formatValue(longest), longest.toString())
+  t.ok(wide.endsWith('…'))
+})
+
+t.test('options that are undefined are omitted', async (t) => {
+  t.strictSame(omitUndefined({ a: 0, b: undefined, c: null }), { a: 0, c: null })
+})
