@@ -1,19 +1,10 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { start, startExample } from '../fixtures/child'
 
 const example = (file: string): string => join(__dirname, '../../examples', file)
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
 
 t.test('the receiver of the WebSocket feed goes when its client leaves, and is purged', async (t) => {
   const feed = await startExample(t, 'websocket-feed.ts', /ws:\/\/\S+/)
@@ -56,24 +47,4 @@ t.test('the primary works once before the workers start, and each worker has its
   t.same(pids(/worker (\d+): poller has stopped/g), workers)
   t.match(output, 'every worker has stopped')
   t.equal(output.match(/migrating/g)!.length, 1)
-})
-
-t.test('a process that had an embedded PostgreSQL ends with the exit code it has set, and takes the server with it', async (t) => {
-  const script = `const { startPostgres } = require(${JSON.stringify(example('embedded-postgres.ts'))})
-    startPostgres().then(async (closed) => {
-      await closed.close()
-      if (process.argv[1] === 'done') return process.exitCode = 3
-      const running = await startPostgres()
-      console.log('server', running.pid())
-      process.exit(4)
-    })`
-  const done = start(t, ['--eval', script, 'done'])
-  const exiting = start(t, ['--eval', script])
-  t.equal(await done.exited, 3, done.output())
-  t.equal(await exiting.exited, 4, exiting.output())
-  const pid = Number(/server (\d+)/.exec(exiting.output())?.[1])
-  t.teardown(() => { if (isAlive(pid)) process.kill(pid, 'SIGINT') })
-  const deadline = Date.now() + 10_000
-  while (isAlive(pid) && Date.now() < deadline) await setTimeout(20)
-  t.notOk(isAlive(pid))
 })
