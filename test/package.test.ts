@@ -33,7 +33,7 @@ const use = `
 t.before(async () => {
   // A build and a folder of its own: other processes may be building in the checkout.
   for (const path of [stage, consumer]) mkdirSync(path)
-  for (const path of ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'lib', 'test', 'index.ts', 'tsconfig.json']) {
+  for (const path of ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'docs', 'examples', 'lib', 'test', 'index.ts', 'tsconfig.json']) {
     if (existsSync(join(root, path))) cpSync(join(root, path), join(stage, path), { recursive: true })
   }
   // It writes its files whatever it thinks of the types; those are checked by name in npm test.
@@ -44,8 +44,8 @@ t.test('the tarball holds what a user needs and nothing else', async (t) => {
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: stage, env })
   const [{ files, filename }] = JSON.parse(stdout) as Array<{ files: Array<{ path: string }>, filename: string }>
   const paths = files.map(({ path }) => path)
-  t.same(paths.filter((path) => !/^dist\/.*\.(js|d\.ts)$/.test(path)).sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
-  t.notOk(paths.some((path) => /test|\.tst\./.test(path)))
+  t.same(paths.filter((path) => !/^dist\/.*\.(js|d\.ts)$|^docs\/[\w-]+\.(md|png)$|^examples\/([\w-]+\/)?[\w-]+\.c?[jt]s$/.test(path)).sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
+  t.notOk(paths.some((path) => /^test|\.tst\.|\.test\./.test(path)))
   for (const [path, target] of Object.entries(manifest.exports)) {
     for (const file of typeof target === 'string' ? [target] : Object.values(target as object)) t.ok(paths.includes(file.slice(2)), `${path}: ${file}`)
   }

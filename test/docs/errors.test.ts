@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { FastifyError } from 'fastify'
+import t from 'tap'
+import { errors } from '../..'
+import { root, testDocument } from '../fixtures/readme/document'
+
+t.jobs = 2
+
+testDocument(t, 'docs/errors.md')
+
+t.test('the table of errors is that of the code, both ways', async (t) => {
+  const text = readFileSync(join(root, 'docs/errors.md'), 'utf8')
+  const documented = [...text.matchAll(/^\| `(FST_ERR_\w+)` \| (\d+) \| .+ \|$/gm)].map(([, code, status]) => [code, Number(status)])
+  const exported = Object.entries(errors).map(([name, TaskError]) => {
+    const error = new (TaskError as new (...args: string[]) => FastifyError)('a', 'b', 'c')
+    t.equal(error.code, name)
+    return [error.code, error.statusCode]
+  })
+  t.same(documented.sort(), exported.sort())
+})

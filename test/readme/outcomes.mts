@@ -1,0 +1,3 @@
+import { setTimeout } from 'node:timers/promises'
+await app.ready()
+// --- the block ---

@@ -1,0 +1,2 @@
+const cleanUp = async (): Promise<void> => {}
+// --- the block ---
