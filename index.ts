@@ -1,6 +1,9 @@
 import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import * as errors from './lib/shared/errors'
+import { kTasksControlBackend } from './lib/shared/control-backend'
+import { processIdentity } from './lib/shared/process-info'
+import { createTasksBackend } from './lib/tasks/control-backend'
 import { checkPluginOptions } from './lib/tasks/options'
 import { TaskRegistry } from './lib/tasks/registry'
 import { whenReady } from './lib/shared/when-ready'
@@ -40,6 +43,7 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   app.decorate('cancelTask', (name, reason) => registry.cancel(name, reason))
   app.decorate('purgeTasks', () => registry.purge())
   app.decorate('tasks', registry.view)
+  app.decorate(kTasksControlBackend, createTasksBackend(registry, processIdentity()))
 
   app.addHook('onReady', (done) => {
     whenReady(app, () => registry.open())

@@ -56,7 +56,7 @@ export interface JobSnapshot {
   attempts: number
   lease?: { ttl: number }
   /** Why a job failed or was cancelled. */
-  error?: { code?: string, message: string }
+  error?: { code?: string, message: string, stack?: string }
 }
 
 /** A job as it was when it was read: ask `app.getJob` again for what has changed since. */

@@ -48,7 +48,7 @@ export interface TaskSnapshot {
   /** `ttl` and what is left of it, both in ms. Only a live task has one. */
   lease?: { ttl: number, remaining: number }
   /** Why a task failed or was cancelled. */
-  error?: { code?: string, message: string }
+  error?: { code?: string, message: string, stack?: string }
 }
 
 /** Work that runs in this process. Awaiting it gives its result. */

@@ -2,8 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyRequest,
 import fp from 'fastify-plugin'
 import type { TaskState } from '../../types/task'
 import { ACCESS_OPTIONS, checkAccess, addAuthHooks, type AccessOptions } from './access'
-import { createTasksBackend } from './tasks-backend'
-import { kJobsControlBackend, type ControlBackend, type Snapshot } from '../shared/control-backend'
+import { controlBackendOf, kJobsControlBackend, kTasksControlBackend, type ControlBackend, type Snapshot } from '../shared/control-backend'
 import { FST_ERR_TASK_MISSING_JOBS, FST_ERR_TASK_NOT_FOUND } from '../shared/errors'
 import type { OptionChecks } from '../shared/option-checks'
 import { STATES, documented, errorSchema, jobSnapshotSchema, publicSnapshot, snapshotSchema } from './schemas'
@@ -27,7 +26,7 @@ type ByName = FastifyRequest<{ Params: { name?: string, '*'?: string } }>
 const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
   checkAccess(app, 'fastify-tasks/routes', options, ROUTES_CHECKS)
   const { exposeErrors = false, serve = 'tasks' } = options
-  const backend = serve === 'tasks' ? createTasksBackend(app) : requireJobsBackend(app)
+  const backend = requireBackend(app, serve)
   const schema = serve === 'tasks' ? snapshotSchema : jobSnapshotSchema
   const toPublic = (snapshot: Snapshot): Snapshot => publicSnapshot(snapshot, exposeErrors)
   addAuthHooks(app, options)
@@ -45,14 +44,17 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
         400: errorSchema('There is no such state')
       }
     })
-  }, async (request) => ({ tasks: (await backend.list(request.query.state)).map(toPublic) }))
+  }, async (request) => {
+    const { state } = request.query
+    return { tasks: (await backend.list({ limit: 1_000, states: state && [state] })).tasks.map(toPublic) }
+  })
 
   app.post('/purge', {
     schema: documented({
       summary: `Forgets the ${serve} that have ended`,
       response: { 200: { description: 'How many it were', type: 'object', required: ['purged'], properties: { purged: { type: 'integer' } } } }
     })
-  }, async () => ({ purged: await backend.purge() }))
+  }, async () => backend.purge())
 
   byName(app, {
     method: 'GET',
@@ -103,10 +105,10 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
   if (backend.add !== undefined) addRoute(app, backend.add, toPublic)
 }
 
-function requireJobsBackend (app: FastifyInstance): ControlBackend {
-  if (!app.hasDecorator(kJobsControlBackend)) throw new FST_ERR_TASK_MISSING_JOBS()
-  // Not by `getDecorator`, which the first Fastify 5 has not.
-  return (app as unknown as { [kJobsControlBackend]: ControlBackend })[kJobsControlBackend]
+function requireBackend (app: FastifyInstance, serve: 'tasks' | 'jobs'): ControlBackend {
+  const backend = controlBackendOf(app, serve === 'tasks' ? kTasksControlBackend : kJobsControlBackend)
+  if (backend === undefined) throw new FST_ERR_TASK_MISSING_JOBS()
+  return backend
 }
 
 /** Answers with what was sent: the schemas describe it, but an app's own error handler may have another body. */

@@ -1,4 +1,5 @@
-import type { ControlBackend } from '../shared/control-backend'
+import type { ControlBackend, Counts } from '../shared/control-backend'
+import { processIdentity, processNumbers } from '../shared/process-info'
 import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE } from '../shared/errors'
 import { ENDED, LIVE, type Fleet } from './registry'
 import type { Job } from './job'
@@ -18,12 +19,17 @@ export function createJobsBackend (open: () => Fleet): ControlBackend {
   }
 
   return {
-    async list (state) {
-      const snapshots = []
+    async list ({ states }) {
+      const tasks = []
       for await (const job of open().list([...LIVE, ...ENDED])) {
-        if (state === undefined || job.state === state) snapshots.push(job.toJSON())
+        if (states === undefined || states.includes(job.state)) tasks.push(job.toJSON())
       }
-      return snapshots
+      return { tasks }
+    },
+    async summary () {
+      const counts: Counts = { pending: 0, running: 0, cancelling: 0, completed: 0, failed: 0, cancelled: 0 }
+      for await (const { state } of open().list([...LIVE, ...ENDED])) counts[state]++
+      return { counts, groups: [], process: processNumbers(processIdentity()) }
     },
     get: async (name) => (await find(name)).toJSON(),
     async cancel (name) {
@@ -44,7 +50,10 @@ export function createJobsBackend (open: () => Fleet): ControlBackend {
       if (!await job.heartbeat()) throw new FST_ERR_JOB_NOT_LIVE(name, job.state)
       if (job.toJSON().lease === undefined) throw new FST_ERR_JOB_NO_LEASE(name)
     },
-    purge: () => open().purge(),
+    async cancelAll () { return { cancelled: 0, remaining: [] } },
+    purge: async () => ({ purged: await open().purge() }),
+    async * live () {},
+    subscribe: () => () => {},
     add: async (kind, data, options) => (await open().add(kind, data, options)).toJSON()
   }
 }

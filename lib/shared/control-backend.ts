@@ -1,30 +1,139 @@
+import type { FastifyInstance } from 'fastify'
 import type { JobSnapshot } from '../../types/job'
 import type { TaskSnapshot, TaskState } from '../../types/task'
+import type { ProcessIdentity, ProcessNumbers } from './process-info'
 
-export type Snapshot = TaskSnapshot | JobSnapshot
+/** A task or a job as JSON, and the process it lives in where several are served. */
+export type Snapshot = (TaskSnapshot | JobSnapshot) & { group?: string, process?: ProcessIdentity }
 
-/** What `fastify-tasks/jobs` decorates the app with, so that the routes serve jobs without loading an engine: its {@link ControlBackend}. */
-export const kJobsControlBackend = Symbol.for('fastify-tasks.jobs-control-backend')
+/** Which tasks are meant: those that match every member that is set. */
+export interface ControlFilter {
+  states?: readonly TaskState[]
+  group?: string
+  /** What the name begins with. */
+  prefix?: string
+  /** What the name contains. */
+  q?: string
+  /** The names themselves: for those that no URL can hold, such as `.`. */
+  names?: readonly string[]
+  /** The `id` of a process. */
+  process?: string
+}
+
+export interface ListQuery extends ControlFilter {
+  /** The most tasks in the page. */
+  limit: number
+  /** The `next` of the page before. A backend makes cursors and reads them; for everyone else they are opaque. */
+  after?: string
+}
+
+/** A page of tasks, the newest first. A task that is live throughout is in exactly one of the pages of a walk. */
+export interface Page {
+  tasks: Snapshot[]
+  /** The cursor of the next page, if there may be one. A page may hold fewer than `limit` tasks, and still have a next. */
+  next?: string
+  /** For each task the cursor that continues behind it, from backends whose pages are merged with those of others. */
+  cursors?: string[]
+  /** The ids of processes that have not answered in time. */
+  missing?: string[]
+}
+
+/** How many there are in each state. */
+export type Counts = Record<TaskState, number>
+
+export interface Summary {
+  counts: Counts
+  /** The groups that have live tasks; at most 1,000. */
+  groups: Array<{ group: string, counts: Counts }>
+  /** The process that answers. */
+  process: ProcessNumbers
+  /** With several processes, each that has answered. */
+  processes?: ProcessNumbers[]
+  /** Of jobs: the queues, and the schedules with their next run. */
+  queues?: Array<{ queue: string, paused: boolean, counts: Record<string, number> }>
+  schedules?: Array<{ name: string, kind: string, queue?: string, pattern?: string, every?: number, tz?: string, next?: number }>
+  missing?: string[]
+}
+
+export interface Cancelled {
+  /** How many have stopped. */
+  cancelled: number
+  /** The names of those that have not stopped within `cancelTimeout`. */
+  remaining: string[]
+  missing?: string[]
+}
+
+export interface Purged {
+  purged: number
+  missing?: string[]
+}
+
+/** A live task or job while a feed sends it. `toJSON` gives its newest state that is known here, with `endedAt` once it has ended. */
+export interface LiveEntry {
+  readonly name: string
+  readonly createdAt: number
+  toJSON (): Snapshot
+}
+
+export type ControlEvent = 'start' | 'progress' | 'end'
 
 /**
- * What the control routes serve. They know no tasks and no jobs, only snapshots: neither thenable nor live.
- * A source throws errors with a status code; they are the routes' answers.
+ * What routes, feed and dashboard serve. They work on snapshots only, never on thenable tasks.
+ * A backend throws errors with a status code; they are the answers of the routes. No member may cost more than a page at a
+ * time: what has to look at many tasks yields to the event loop in between.
+ *
+ * `process`, where it is taken, is the `id` of one process. Left out, all processes are meant.
  */
 export interface ControlBackend {
-  /** Those in the state, or all. */
-  list (state?: TaskState): Snapshot[] | Promise<Snapshot[]>
-  /** @throws with 404 if there is none */
-  get (name: string): Snapshot | Promise<Snapshot>
+  /** @throws with 400 for a cursor that is none of its own */
+  list (query: ListQuery): Page | Promise<Page>
+  summary (): Summary | Promise<Summary>
+  /** With the stack of its error, if it has one, as `error.stack`. @throws with 404 if there is none */
+  get (name: string, process?: string): Snapshot | Promise<Snapshot>
   /**
    * Cancels and waits.
    * @returns how it ended, or how it is when it has not stopped in time: then its state is `cancelling`
    * @throws with 404 if there is none, with 409 if it has ended
    */
-  cancel (name: string): Promise<Snapshot>
+  cancel (name: string, process?: string): Promise<Snapshot>
+  /** Cancels all that are live and match, and waits for them within one `cancelTimeout`. @throws with 400 for an empty filter */
+  cancelAll (filter: ControlFilter, reason?: string): Promise<Cancelled>
   /** @throws with 404 if there is none, with 409 if it is no longer live or has no lease */
-  heartbeat (name: string): void | Promise<void>
-  /** Forgets the ended. Resolves to how many. */
-  purge (): number | Promise<number>
-  /** Left out, there is no `POST /`. Resolves once it is stored. @throws with 400, 409 or 503 */
+  heartbeat (name: string, process?: string): void | Promise<void>
+  /** Removes the ended. */
+  purge (process?: string): Purged | Promise<Purged>
+
+  /**
+   * For the feed: the live ones that match, in pages of some hundred, each read when it is asked for. One that is live
+   * throughout is in exactly one of them.
+   */
+  live (filter: Pick<ControlFilter, 'group' | 'prefix' | 'process'>): Iterable<LiveEntry[]> | AsyncIterable<LiveEntry[]>
+  /**
+   * For the feed: calls the listener with every event from now on. Costs nothing before the first call and after the last
+   * unsubscribe.
+   * @returns what unsubscribes
+   */
+  subscribe (listener: (event: ControlEvent, entry: LiveEntry) => void): () => void
+
+  // What only jobs have. Left out, there is no such route.
+
+  /** Resolves once it is stored. @throws with 400, 409 or 503 */
   add? (kind: string, data: unknown, options: { name?: string, ttl?: number }): Promise<Snapshot>
+  /** Runs a failed one again, under its name. @throws with 404 if there is none, with 409 if it has not failed or its name is taken */
+  retry? (name: string): Promise<Snapshot>
+  /** Pauses a queue, or all of them, in every process. @throws with 404 for an unknown queue */
+  pause? (queue?: string): Promise<void>
+  resume? (queue?: string): Promise<void>
+}
+
+/** What `fastify-tasks` decorates the app with: the {@link ControlBackend} for tasks. */
+export const kTasksControlBackend = Symbol.for('fastify-tasks.tasks-control-backend')
+
+/** What `fastify-tasks/jobs` decorates the app with, so that the routes serve jobs without loading an engine. */
+export const kJobsControlBackend = Symbol.for('fastify-tasks.jobs-control-backend')
+
+/** @returns `undefined` if the app, and its parents, have none */
+export function controlBackendOf (app: FastifyInstance, key: symbol): ControlBackend | undefined {
+  // Not `getDecorator`: Fastify 5.0 has none.
+  return (app as unknown as Record<symbol, ControlBackend | undefined>)[key]
 }

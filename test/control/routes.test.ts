@@ -154,7 +154,7 @@ t.test('an error leaves with its code alone, unless its message is exposed', asy
   t.same((await app.inject('/closed/coded')).json().error, { code: 'E_DB' })
   t.same((await app.inject('/closed/plain')).json().error, {})
   t.notMatch((await app.inject('/closed')).body, /password/)
-  t.same((await app.inject('/exposed/coded')).json().error, { code: 'E_DB', message: 'password: 1234' })
+  t.match((await app.inject('/exposed/coded')).json().error, { code: 'E_DB', message: 'password: 1234', stack: /^Error: password.*\n +at / })
 })
 
 t.test('progress leaves as it was reported', async (t) => {
@@ -198,7 +198,6 @@ t.test('wrong options are refused', async (t) => {
     [{ onRequest: null }, "Option 'onRequest' must be"],
     [{ onRequest: [], exposeErrors: 1 }, "Option 'exposeErrors' must be"],
     [{ onRequest: [], serve: 'cake' }, "Option 'serve' must be 'tasks' or 'jobs', got 'cake'"],
-    [{ onRequest: [], toString: 1 }, "Option 'toString' must be one of onRequest, exposeErrors, serve, got 1"],
     [{ onRequest: [], serve: 'jobs' }, 'Register fastify-tasks/jobs before routes']
   ]
   for (const [options, message] of wrong) {
@@ -215,12 +214,12 @@ t.test('jobs are served from their own source', async (t) => {
   const app = await makeApp(t)
   const job = { name: 'a/b', kind: 'k', attempts: 0, state: 'pending' as const, createdAt: 1 }
   const added: unknown[] = []
-  const source: ControlBackend = {
-    list: () => [job],
+  const source: Partial<ControlBackend> = {
+    list: () => ({ tasks: [job] }),
     get: () => job,
     cancel: async () => ({ ...job, state: 'cancelled' }),
     heartbeat: () => {},
-    purge: () => 2,
+    purge: () => ({ purged: 2 }),
     add: async (...args) => { added.push(args); return job }
   }
   app.decorate(kJobsControlBackend, source)

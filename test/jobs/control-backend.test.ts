@@ -22,9 +22,9 @@ t.test('every job is listed, live and ended, or those in a state', async (t) => 
       yield jobOf({ name: 'b', state: 'completed' })
     }
   })
-  t.match(await source.list(), [{ name: 'a' }, { name: 'b' }])
-  t.same((await source.list('completed')).map(({ name }) => name), ['b'])
-  t.same(await source.list('failed'), [])
+  t.match(await source.list({ limit: 10 }), { tasks: [{ name: 'a' }, { name: 'b' }] })
+  t.match(await source.list({ limit: 10, states: ['completed'] }), { tasks: [{ name: 'b' }] })
+  t.same(await source.list({ limit: 10, states: ['failed'] }), { tasks: [] })
   t.same(asked[0], ['delayed', 'prioritized', 'waiting', 'active', 'completed', 'failed'])
 })
 
@@ -84,7 +84,7 @@ t.test('a lease is renewed if there is one, and its job goes on', async (t) => {
 t.test('jobs are added and purged as an app does it', async (t) => {
   const added: unknown[] = []
   const source = sourceOf({ purge: async () => 3, add: async (...args: unknown[]) => { added.push(args); return jobOf() } })
-  t.equal(await source.purge(), 3)
+  t.same(await source.purge(), { purged: 3 })
   t.match(await source.add!('kind', { id: 1 }, { name: 'a' }), { name: 'a' })
   t.same(added, [['kind', { id: 1 }, { name: 'a' }]])
 })

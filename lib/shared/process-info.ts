@@ -1,0 +1,66 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks'
+
+/** A process as others see it. `id` is that of one app in it, so that two apps of one process are two. */
+export interface ProcessIdentity {
+  id: string
+  pid: number
+  hostname: string
+}
+
+/** How the process is: `uptime` and `eventLoopDelay` in ms, `heapUsed` in bytes. */
+export interface ProcessNumbers extends ProcessIdentity {
+  uptime: number
+  heapUsed: number
+  /** The 99th percentile of the last seconds. 0 at the first request, which starts the measurement. */
+  eventLoopDelay: number
+}
+
+export function processIdentity (): ProcessIdentity {
+  return { id: randomUUID(), pid: process.pid, hostname: hostname() }
+}
+
+const RESOLUTION = 20
+// Of one measurement, so that old stalls do not count for ever.
+const WINDOW = 10_000
+// Nobody asks any more.
+const IDLE_TIMEOUT = 60_000
+
+let histogram: IntervalHistogram | undefined
+let since = 0
+let idle: NodeJS.Timeout | undefined
+
+/** Measures only while somebody asks: an idle process is not woken up by a timer. */
+function eventLoopDelay (): number {
+  idle?.refresh()
+  if (histogram === undefined) {
+    histogram = monitorEventLoopDelay({ resolution: RESOLUTION })
+    histogram.enable()
+    since = performance.now()
+    idle = setTimeout(stop, IDLE_TIMEOUT).unref()
+    return 0
+  }
+  // The histogram counts the time between two ticks of its timer.
+  const delay = histogram.count === 0 ? 0 : Math.max(0, histogram.percentile(99) / 1e6 - RESOLUTION)
+  if (performance.now() - since > WINDOW) {
+    histogram.reset()
+    since = performance.now()
+  }
+  return Math.round(delay * 10) / 10
+}
+
+function stop (): void {
+  histogram!.disable()
+  histogram = undefined
+  idle = undefined
+}
+
+export function processNumbers (identity: ProcessIdentity): ProcessNumbers {
+  return {
+    ...identity,
+    uptime: Math.round(process.uptime() * 1000),
+    heapUsed: process.memoryUsage().heapUsed,
+    eventLoopDelay: eventLoopDelay()
+  }
+}
