@@ -30,6 +30,8 @@ export interface EngineJobOptions extends DefaultJobOptions {
 
 /** What `app.defineJob` takes besides the handler: the engine's own defaults for jobs of the kind, and two options more. */
 export interface JobDefinition extends EngineJobOptions {
+  /** The queue that jobs of the kind are in, one of `queues` in the processes that work it. Default `'default'`. */
+  queue?: string
   /** A JSON schema that the data must pass, checked by the app's own validator when a job is added. */
   schema?: object
   /** How long an attempt may take, in ms. Then its signal aborts and, once it has stopped, the attempt has failed. */
@@ -93,6 +95,14 @@ export interface Job<T = unknown> {
   toJSON (): JobSnapshot
 }
 
+/** How a process works a queue. */
+export interface QueueSettings {
+  /** How many of the queue's jobs this process runs at a time. Default that of the plugin. */
+  concurrency?: number
+  /** The engine's rate limit for the queue, the same in every process that works it. Default that of the plugin. */
+  limiter?: RateLimiterOptions
+}
+
 /** Options of the plugin. Those that BullMQ has too go to it as they are. */
 export interface FastifyJobsOptions {
   /**
@@ -101,13 +111,21 @@ export interface FastifyJobsOptions {
    * connections have the schema of BullMQ's tables in their `search_path`; the tables must be there.
    */
   connection: ConnectionOptions | PostgresConnectionOptions | string
-  /** The queue's name in the engine, the same in every process of the fleet. Default `fastify-tasks`. */
+  /**
+   * What the queues are called in the engine, the same in every process of the fleet: the default queue has this very name, another
+   * this name, a hyphen and its own. Default `fastify-tasks`.
+   */
   queue?: string
+  /**
+   * The queues that this process works, each with its concurrency. To the others it only adds. Default `{ default: 10 }`.
+   * @example { default: 10, media: { concurrency: 2, limiter: { max: 100, duration: 60_000 } } }
+   */
+  queues?: Record<string, number | QueueSettings>
   /** What the queue's keys in Redis begin with. Default the engine's, `bull`. */
   redisPrefix?: string
-  /** `false`: this process only adds and controls jobs. Default `true`. */
+  /** `false`: this process works no queue; it only adds and controls jobs. Default `true`. */
   worker?: boolean
-  /** How many jobs this process runs at a time. Default 10. */
+  /** How many jobs of each queue this process runs at a time, if `queues` does not say so. Default 10. */
   concurrency?: number
   /** How long a process that has died or hangs keeps its jobs, in ms. The same in the whole fleet. Default 30,000. */
   lockDuration?: number
@@ -115,7 +133,7 @@ export interface FastifyJobsOptions {
   stalledInterval?: number
   /** How often a job may lose its process before it fails. Default 10. */
   maxStalledCount?: number
-  /** The engine's rate limit. */
+  /** The engine's rate limit of each queue, if `queues` does not say so. */
   limiter?: RateLimiterOptions
   /** The engine's tracing. */
   telemetry?: Telemetry

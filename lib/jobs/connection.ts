@@ -6,10 +6,10 @@ import type { Settings } from './options'
 /** How long PostgreSQL may take to accept a connection, in ms. */
 const CONNECTION_TIMEOUT = 5_000
 
-/** Who asks fails at once when Redis is away; who works or listens waits for its return. */
+/** A command of the caller's fails at once when Redis is away; workers and listeners wait for its return. */
 const REDIS = {
-  ask: { enableOfflineQueue: false, maxRetriesPerRequest: 1 },
-  wait: { maxRetriesPerRequest: null }
+  command: { enableOfflineQueue: false, maxRetriesPerRequest: 1 },
+  blocking: { maxRetriesPerRequest: null }
 }
 
 /** What the engine's backend for PostgreSQL has, and that for Redis. */
@@ -18,7 +18,7 @@ interface RedisBackend { client: Promise<RedisClient>, blockingClient?: Promise<
 interface RedisClient { status: string, disconnect: () => void, on: (event: string, listener: () => void) => void }
 
 /** Where the store is, as the user said it, and how the engine is to connect to it. */
-export class Connection {
+export class ConnectionConfig {
   readonly isPostgres: boolean
   /** A client or a pool of the user's serves as it is. */
   private readonly isUsers: boolean
@@ -36,7 +36,7 @@ export class Connection {
   }
 
   /** What the engine is to connect with. A connection to Redis that is lost is tried again until `isClosing`. */
-  options (purpose: 'ask' | 'wait', isClosing: () => boolean): bullmq.ConnectionOptions {
+  options (purpose: 'command' | 'blocking', isClosing: () => boolean): bullmq.ConnectionOptions {
     const { target } = this
     if (this.isUsers) return target as bullmq.ConnectionOptions
     if (this.isPostgres) {
@@ -66,7 +66,7 @@ export class Connection {
   }
 
   /** Resolves when no connection to Redis is being tried again. */
-  async givenUp (backend: object): Promise<void> {
+  async reconnectsStopped (backend: object): Promise<void> {
     for (const client of await this.clients(backend)) {
       while (['reconnecting', 'connecting'].includes(client.status)) await sleep(20)
     }
@@ -76,7 +76,7 @@ export class Connection {
    * Ends the connections to Redis for good. The engine, once it was told to close them, waits for an answer; where it got an
    * error, it lets go of a connection that goes on trying; and it may take one up again.
    */
-  async cut (backend: object): Promise<void> {
+  async disconnect (backend: object): Promise<void> {
     for (const client of await this.clients(backend)) {
       client.on('connecting', () => client.disconnect())
       // Told twice, it would hold the process for two seconds more.

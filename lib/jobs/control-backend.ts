@@ -1,11 +1,11 @@
 import type { ControlBackend, Counts } from '../shared/control-backend'
 import { processIdentity, processNumbers } from '../shared/process-info'
 import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE } from '../shared/errors'
-import { ENDED, LIVE, type Fleet } from './registry'
+import { ENDED, LIVE, type JobRegistry } from './registry'
 import type { Job } from './job'
 
 /** What the control routes serve with `serve: 'jobs'`. */
-export function createJobsBackend (open: () => Fleet): ControlBackend {
+export function createJobsBackend (open: () => JobRegistry): ControlBackend {
   async function find (name: string): Promise<Job> {
     const job = await open().get(name)
     if (job === undefined) throw new FST_ERR_JOB_NOT_FOUND(name)

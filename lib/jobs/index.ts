@@ -3,14 +3,9 @@ import fp from 'fastify-plugin'
 import type * as types from '../../types/job'
 import { kJobsControlBackend } from '../shared/control-backend'
 import * as errors from '../shared/errors'
-import { whenReady } from '../shared/when-ready'
-import { Endings } from './completions'
-import { Fleet } from './registry'
-import { checkDefinition, checkPluginOptions } from './options'
-import { Runner, type Kind } from './runner'
 import { createJobsBackend } from './control-backend'
-import { Store } from './engine'
-import { validatorFor } from './validator'
+import { JobsLifecycle } from './lifecycle'
+import { checkPluginOptions } from './options'
 
 type Kinds = fastifyJobs.JobKinds
 
@@ -45,81 +40,23 @@ declare module 'fastify' {
 }
 
 const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options) => {
-  const settings = checkPluginOptions(app.log, options)
-  const { closeTimeout } = settings
-  const kinds = new Map<string, Kind>()
-  const runner = new Runner(app, kinds)
-  const store = new Store(settings, app.log, settings.worker ? runner.process : undefined)
-  const endings = new Endings(store)
-  const fleet = new Fleet(store, endings, kinds, settings.cancelTimeout)
-  let phase: 'defining' | 'opening' | 'open' | 'closed' = 'defining'
-  let left: Promise<void> | undefined
-  let closeTimer: NodeJS.Timeout | undefined
-
-  store.events.on('cancel', ({ jobId, reason }) => runner.cancel(jobId, JSON.parse(reason)))
-  store.events.on('heartbeat', ({ jobId }) => runner.heartbeat(jobId))
-  store.events.on('lost', (ids) => runner.lose(ids))
-
-  function open (): Fleet {
-    if (phase === 'open') return fleet
-    throw phase === 'closed' ? new errors.FST_ERR_JOBS_CLOSED() : new errors.FST_ERR_JOBS_NOT_READY()
-  }
+  const jobs = new JobsLifecycle(app, checkPluginOptions(app.log, options))
+  const { requireOpen } = jobs
 
   app.decorate('defineJob', function (this: FastifyInstance, kind: string, handler: types.JobHandler, definition?: types.JobDefinition) {
-    const checked = checkDefinition(kind, handler, definition)
-    if (phase !== 'defining') throw new errors.FST_ERR_JOB_DEFINED_TOO_LATE(kind)
-    if (kinds.has(kind)) throw new errors.FST_ERR_JOB_KIND_ALREADY_DEFINED(kind)
-    kinds.set(kind, { app: this, handler, options: checked })
+    jobs.kinds.define(this, kind, handler, definition)
   })
-  app.decorate('addJob', async (kind: string, data: unknown, jobOptions?: types.JobOptions) => open().add(kind, data, jobOptions))
-  app.decorate('getJob', async (name: string) => open().get(name) as Promise<types.Job<any> | undefined>)
-  app.decorate('cancelJob', async (name, reason) => open().cancel(name, reason))
-  app.decorate('heartbeatJob', async (name) => open().heartbeatByName(name))
-  app.decorate('purgeJobs', async () => open().purge())
-  app.decorate('jobs', () => open().list())
-  app.decorate(kJobsControlBackend, createJobsBackend(open))
+  app.decorate('addJob', async (kind: string, data: unknown, jobOptions?: types.JobOptions) => requireOpen().add(kind, data, jobOptions))
+  app.decorate('getJob', async (name: string) => requireOpen().get(name) as Promise<types.Job<any> | undefined>)
+  app.decorate('cancelJob', async (name, reason) => requireOpen().cancel(name, reason))
+  app.decorate('heartbeatJob', async (name) => requireOpen().heartbeatByName(name))
+  app.decorate('purgeJobs', async () => requireOpen().purge())
+  app.decorate('jobs', () => requireOpen().list())
+  app.decorate(kJobsControlBackend, createJobsBackend(requireOpen))
 
-  /** Hands back what runs here. Called once closing has begun, while requests in flight may still ask for jobs. */
-  function leave (): Promise<void> {
-    runner.leave()
-    left ??= store.stopWorking()
-    return left
-  }
-
-  function closeJobs (): void {
-    phase = 'closed'
-    endings.close()
-  }
-
-  app.addHook('onReady', async () => {
-    phase = 'opening'
-    for (const [name, kind] of kinds) {
-      const { schema } = kind.options
-      if (schema !== undefined) kind.validate = await validatorFor(kind.app, name, schema)
-    }
-    await store.open()
-    phase = 'open'
-    whenReady(app, () => store.work())
-  })
-  app.addHook('preClose', (done) => {
-    leave()
-    // A request in flight that waits for a job must not keep the app from closing.
-    closeTimer ??= setTimeout(closeJobs, closeTimeout)
-    done()
-  })
-  app.addHook('onClose', async () => {
-    clearTimeout(closeTimer)
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<boolean>((resolve) => { timer = setTimeout(resolve, closeTimeout, true) })
-    if (await Promise.race([leave(), late])) {
-      const jobs = runner.names
-      if (jobs.length > 0) app.log.warn({ jobs }, 'Jobs are still running after the app was closed')
-      else app.log.warn('The job engine does not answer, and is left as it is')
-    }
-    clearTimeout(timer)
-    closeJobs()
-    await store.close(closeTimeout)
-  })
+  app.addHook('onReady', () => jobs.onReady())
+  app.addHook('preClose', async () => jobs.preClose())
+  app.addHook('onClose', () => jobs.onClose())
 }
 
 interface FastifyJobsPlugin extends FastifyPluginAsync<types.FastifyJobsOptions> {

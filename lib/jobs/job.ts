@@ -1,11 +1,11 @@
 import type { JobSnapshot, Job as PublicJob } from '../../types/job'
 import type { TaskProgress, TaskState } from '../../types/task'
-import { failureOf, startsOf, type Stored } from './serialization'
+import { readFailure, startsOf, type Stored } from './serialization'
 
 /** What a job asks of those who made it. */
 interface Owner {
-  wait (id: string, name: string): Promise<unknown>
-  heartbeat (id: string): Promise<boolean>
+  wait (queue: string, id: string, name: string): Promise<unknown>
+  heartbeat (queue: string, id: string): Promise<boolean>
 }
 
 /** A job as it was when the engine was asked. */
@@ -20,12 +20,14 @@ export class Job implements PublicJob<any> {
   readonly createdAt: number
   readonly startedAt: number | undefined
   readonly endedAt: number | undefined
+  readonly #queue: string
   readonly #id: string
   readonly #ttl: number | undefined
   readonly #owner: Owner
 
-  constructor (stored: Stored, engineState: string, owner: Owner) {
+  constructor (queue: string, stored: Stored, engineState: string, owner: Owner) {
     const { name, ttl, cancel } = stored.data
+    this.#queue = queue
     this.#id = stored.id!
     this.#ttl = ttl
     this.#owner = owner
@@ -41,7 +43,7 @@ export class Job implements PublicJob<any> {
       this.state = engineState
       this.result = stored.returnvalue
     } else if (engineState === 'failed') {
-      ({ state: this.state, error: this.error } = failureOf(stored))
+      ({ state: this.state, error: this.error } = readFailure(stored))
     } else if (engineState === 'active') {
       this.state = cancel === undefined ? 'running' : 'cancelling'
     } else {
@@ -52,11 +54,11 @@ export class Job implements PublicJob<any> {
   async wait (): Promise<any> {
     if (this.state === 'completed') return this.result
     if (this.error !== undefined) throw this.error
-    return this.#owner.wait(this.#id, this.name)
+    return this.#owner.wait(this.#queue, this.#id, this.name)
   }
 
   async heartbeat (): Promise<boolean> {
-    return this.endedAt === undefined && this.#owner.heartbeat(this.#id)
+    return this.endedAt === undefined && this.#owner.heartbeat(this.#queue, this.#id)
   }
 
   toJSON (): JobSnapshot {

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { FastifyJobsOptions, JobDefinition, JobOptions } from '../../types/job'
+import type { FastifyJobsOptions, JobDefinition, JobOptions, QueueSettings } from '../../types/job'
 import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION } from '../shared/errors'
 import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 
@@ -37,17 +37,33 @@ function isConnection (value: unknown): boolean {
   return typeof maxRetriesPerRequest !== 'number' && !keyPrefix
 }
 
+/** The queue of a kind that names none. */
+export const DEFAULT_QUEUE = 'default'
+
+// Both must be there.
+const limiter: OptionCheck = ['{ max, duration in ms }',
+  (value) => isObjectOf({ max: 0, duration: 0, ...value as object }, { max: integer(1), duration: integer(1) })]
+
+// The engine separates the parts of its keys by colons.
+const queueName: OptionCheck = ["a non-empty string without ':'", (value) => nonEmptyString[1](value) && !(value as string).includes(':')]
+
+function isQueues (value: unknown): boolean {
+  return object[1](value) && Object.entries(value as object).every(([name, queue]) => (
+    queueName[1](name) && (integer(1)[1](queue) || isObjectOf(queue, { concurrency: integer(1), limiter }))
+  ))
+}
+
 const PLUGIN_OPTIONS: OptionChecks = {
   connection: ['an object, a client with maxRetriesPerRequest: null and no keyPrefix, or a redis:// or postgres:// URL', isConnection],
-  queue: ["a non-empty string without ':'", (value) => nonEmptyString[1](value) && !(value as string).includes(':')],
+  queue: queueName,
+  queues: ['an object that has a concurrency, or { concurrency, limiter }, for each queue', isQueues],
   redisPrefix: nonEmptyString,
   worker: boolean,
   concurrency: integer(1),
   lockDuration: integer(1),
   stalledInterval: integer(1),
   maxStalledCount: integer(0),
-  // Both must be there.
-  limiter: ['{ max, duration in ms }', (value) => isObjectOf({ max: 0, duration: 0, ...value as object }, { max: integer(1), duration: integer(1) })],
+  limiter,
   telemetry: object,
   removeOnComplete: retention,
   removeOnFail: retention,
@@ -55,7 +71,7 @@ const PLUGIN_OPTIONS: OptionChecks = {
   closeTimeout: integer(0)
 }
 
-const DEFINITION_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, schema: object, timeout: integer(1) }
+const DEFINITION_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, queue: queueName, schema: object, timeout: integer(1) }
 const JOB_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, name: nonEmptyString, ttl: integer(1) }
 
 const KEPT = { age: 86_400, count: 1_000 }
@@ -70,18 +86,23 @@ function check<T extends object> (checks: OptionChecks, options: T): T {
   return omitUndefined(options)
 }
 
-export type Settings = FastifyJobsOptions & Required<Pick<FastifyJobsOptions,
-'connection' | 'queue' | 'worker' | 'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount' | 'cancelTimeout' | 'closeTimeout'>>
+export type Settings = Omit<FastifyJobsOptions, 'queues' | 'worker' | 'concurrency' | 'limiter'>
+& Required<Pick<FastifyJobsOptions, 'connection' | 'queue' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount' | 'cancelTimeout' | 'closeTimeout'>>
+& {
+  /** The queues that are listed. */
+  listed: string[]
+  /** Those of them that this process works, and how. */
+  worked: ReadonlyMap<string, QueueSettings>
+}
 
 /** @throws FST_ERR_JOB_INVALID_OPTION */
 export function checkPluginOptions (log: FastifyBaseLogger, registered: FastifyJobsOptions): Settings {
   const options = checkRegistration(log, 'fastify-tasks/jobs', registered, PLUGIN_OPTIONS, FST_ERR_JOB_INVALID_OPTION)
   if (options.connection === undefined) throw new FST_ERR_JOB_INVALID_OPTION('connection', PLUGIN_OPTIONS.connection[0], 'undefined')
-  const { lockDuration = 30_000 } = options
+  const { lockDuration = 30_000, worker = true, concurrency = 10, limiter, queues = { [DEFAULT_QUEUE]: {} }, ...others } = options
+  const settingsOf = (queue: number | QueueSettings): QueueSettings => omitUndefined({ concurrency, limiter, ...typeof queue === 'number' ? { concurrency: queue } : queue })
   return {
     queue: 'fastify-tasks',
-    worker: true,
-    concurrency: 10,
     lockDuration,
     // Every fifth of the lock: a crash is noticed at most 1.2 times the lock after it.
     stalledInterval: Math.ceil(lockDuration / 5),
@@ -90,7 +111,9 @@ export function checkPluginOptions (log: FastifyBaseLogger, registered: FastifyJ
     removeOnFail: KEPT,
     cancelTimeout: 5_000,
     closeTimeout: 10_000,
-    ...options
+    ...others,
+    listed: Object.keys(queues),
+    worked: new Map(worker ? Object.entries(queues).map(([name, queue]) => [name, settingsOf(queue)]) : [])
   }
 }
 

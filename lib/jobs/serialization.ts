@@ -16,17 +16,17 @@ export interface Payload {
   /** Set by the first request to stop. */
   cancel?: Reason
   /** How often it came to a process that could not start it. */
-  strayed?: number
+  misrouted?: number
 }
 
 export type Stored = EngineJob<Payload, unknown, string>
 
 /** How often its handler was started. */
 export function startsOf ({ attemptsStarted, data }: Stored): number {
-  return attemptsStarted - (data.strayed ?? 0)
+  return attemptsStarted - (data.misrouted ?? 0)
 }
 
-export function packReason (reason: unknown): Reason {
+export function serializeReason (reason: unknown): Reason {
   const packed: Reason = reason instanceof Error ? { error: { name: nameOf(reason), ...describeThrown(reason) } } : { value: reason }
   const store = (_key: string, value: unknown): unknown => typeof value === 'string' ? storable(value) : value
   try {
@@ -41,7 +41,7 @@ function storable (text: string): string {
   return text.toWellFormed().replaceAll('\0', '\uFFFD')
 }
 
-export function unpackReason ({ value, error }: Reason): unknown {
+export function deserializeReason ({ value, error }: Reason): unknown {
   if (error === undefined) return value
   const { message, ...rest } = error
   return Object.assign(new Error(message), rest)
@@ -71,7 +71,7 @@ const UNRECOVERABLE = 'UnrecoverableError'
 const CODE = /^([^\s:]+) \[([^\]]+)\]: /
 
 /** The error that makes the engine note the failure of an attempt, and try again if attempts are left. */
-export function failure (thrown: unknown): Error {
+export function toEngineError (thrown: unknown): Error {
   const name = nameOf(thrown)
   const { code, message } = describeThrown(thrown)
   const error = new Error(storable(message))
@@ -94,7 +94,7 @@ export function cancellation (name: string, reason: unknown): Error {
 const CANCELLED_MESSAGE = /^Job '([^]*)' was cancelled$/
 
 /** What a job has come to of which the engine's event has told, and no record is left. */
-export function failureWithoutRecord (message: string): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
+export function readFailureEvent (message: string): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
   const [, name] = CANCELLED_MESSAGE.exec(message) ?? []
   return name === undefined
     ? { state: 'failed', error: new FST_ERR_JOB_FAILED(message) }
@@ -102,12 +102,12 @@ export function failureWithoutRecord (message: string): { state: 'failed' | 'can
 }
 
 /** What a job that the engine holds for failed has come to. */
-export function failureOf ({ data, stacktrace, failedReason }: Stored): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
+export function readFailure ({ data, stacktrace, failedReason }: Stored): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
   const [, head, code] = CODE.exec(stacktrace?.at(-1) ?? '') ?? []
   if (head === CANCELLED) {
     const cause = data.cancel === undefined
       ? Object.assign(new Error(`Job '${data.name}' was stopped where it ran`), { code })
-      : unpackReason(data.cancel)
+      : deserializeReason(data.cancel)
     return { state: 'cancelled', error: new FST_ERR_JOB_CANCELLED(data.name, { cause }) }
   }
   const error = new FST_ERR_JOB_FAILED(failedReason ?? '')

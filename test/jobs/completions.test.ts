@@ -1,66 +1,66 @@
 import t from 'tap'
-import { Endings } from '../../lib/jobs/completions'
-import { asking, stored } from '../fixtures/engine'
+import { CompletionWaiter } from '../../lib/jobs/completions'
+import { fakeEngine, stored } from '../fixtures/engine'
 import { FakeTime } from '../fixtures/fake-time'
 
 t.test('who waits is told by the first event', async (t) => {
-  const store = asking({ getJob: async () => stored() })
-  const endings = new Endings(store)
-  const { ended } = endings.wait('id', 'a')
-  const other = endings.wait('other', 'b')
-  store.events.emit('completed', { jobId: 'id', returnvalue: 'early' })
-  store.events.emit('completed', { jobId: 'id', returnvalue: 'late' })
+  const engine = fakeEngine({ getJob: async () => stored() })
+  const completions = new CompletionWaiter(engine)
+  const { ended } = completions.wait('default', 'id', 'a')
+  const other = completions.wait('default', 'other', 'b')
+  engine.events.emit('completed', { jobId: 'id', returnvalue: 'early' })
+  engine.events.emit('completed', { jobId: 'id', returnvalue: 'late' })
   t.same(await ended, { state: 'completed', result: 'early' })
-  store.events.emit('completed', { jobId: 'other', returnvalue: 'other' })
+  engine.events.emit('completed', { jobId: 'other', returnvalue: 'other' })
   t.same(await other.ended, { state: 'completed', result: 'other' })
 })
 
 t.test('who waits reads how the job ended when no event tells', async (t) => {
   for (const [failed, expected] of [[false, { state: 'completed', result: 7 }], [true, { state: 'failed', error: { message: 'no' } }]] as const) {
     const job = stored({ finishedOn: 1, returnvalue: 7, failedReason: 'no', isFailed: async () => failed })
-    t.match(await new Endings(asking({ getJob: async (id: string) => id === 'id' ? job : undefined })).wait('id', 'a').ended, expected)
+    t.match(await new CompletionWaiter(fakeEngine({ getJob: async (id: string) => id === 'id' ? job : undefined })).wait('default', 'id', 'a').ended, expected)
   }
 })
 
 t.test('a failure is read when an event tells of it, if anyone waits', async (t) => {
   let job = stored()
   const asked: string[] = []
-  const store = asking({ getJob: async (id: string) => { asked.push(id); return job } })
-  const endings = new Endings(store)
-  store.events.emit('failed', { jobId: 'id' })
+  const engine = fakeEngine({ getJob: async (id: string) => { asked.push(id); return job } })
+  const completions = new CompletionWaiter(engine)
+  engine.events.emit('failed', { jobId: 'id' })
   t.same(asked, [])
-  const { ended } = endings.wait('id', 'a')
+  const { ended } = completions.wait('default', 'id', 'a')
   await new Promise(setImmediate)
   t.same(asked, ['id'])
   job = stored({ finishedOn: 1, failedReason: 'no', isFailed: async () => true })
-  store.events.emit('failed', { jobId: 'id' })
+  engine.events.emit('failed', { jobId: 'id' })
   // Long before it would be looked at again.
   t.match(await Promise.race([ended, new Promise(setImmediate)]), { state: 'failed', error: { message: 'no' } })
 })
 
 t.test('a failure of which no record is left is told by its event', async (t) => {
-  const store = asking({ getJob: async () => undefined })
+  const engine = fakeEngine({ getJob: async () => undefined })
   for (const [failedReason, expected] of [
     ['no', { state: 'failed', error: { code: 'FST_ERR_JOB_FAILED', message: 'no' } }],
     ["Job 'a' was cancelled", { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a' was cancelled" } }]
   ] as const) {
-    const { ended } = new Endings(store).wait('id', 'a')
-    store.events.emit('failed', { jobId: 'id', failedReason })
+    const { ended } = new CompletionWaiter(engine).wait('default', 'id', 'a')
+    engine.events.emit('failed', { jobId: 'id', failedReason })
     t.match(await ended, expected)
   }
 })
 
 t.test('nobody waits once it is closed', async (t) => {
-  const endings = new Endings(asking({ getJob: async () => t.fail('it was looked at') }))
-  endings.close()
-  await t.rejects(endings.wait('id', 'a').ended, { code: 'FST_ERR_JOBS_CLOSED' })
+  const completions = new CompletionWaiter(fakeEngine({ getJob: async () => t.fail('it was looked at') }))
+  completions.close()
+  await t.rejects(completions.wait('default', 'id', 'a').ended, { code: 'FST_ERR_JOBS_CLOSED' })
 })
 
 t.test('a job that was removed has been cancelled; one that is only told to stop has not', async (t) => {
-  const store = asking({ getJob: async () => stored() })
-  const { ended } = new Endings(store).wait('id', 'a')
-  store.events.emit('cancel', { jobId: 'id', reason: '{"value":"told"}' })
-  store.events.emit('cancel', { jobId: 'id', reason: '{"value":"why"}', removed: 'a' })
+  const engine = fakeEngine({ getJob: async () => stored() })
+  const { ended } = new CompletionWaiter(engine).wait('default', 'id', 'a')
+  engine.events.emit('cancel', { jobId: 'id', reason: '{"value":"told"}' })
+  engine.events.emit('cancel', { jobId: 'id', reason: '{"value":"why"}', removed: 'a' })
   t.match(await ended, { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a' was cancelled", cause: 'why' } })
 })
 
@@ -69,9 +69,9 @@ t.test('any number may wait, and closing ends every wait', async (t) => {
   const onWarning = (warning: Error): void => { warnings.push(warning) }
   process.on('warning', onWarning)
   t.teardown(() => process.off('warning', onWarning))
-  const endings = new Endings(asking({ getJob: async () => stored() }))
-  const waits = Array.from({ length: 20 }, (_, i) => endings.wait(`id-${i % 2}`, 'a').ended)
-  endings.close()
+  const completions = new CompletionWaiter(fakeEngine({ getJob: async () => stored() }))
+  const waits = Array.from({ length: 20 }, (_, i) => completions.wait('default', `id-${i % 2}`, 'a').ended)
+  completions.close()
   for (const { status, reason } of await Promise.allSettled(waits) as PromiseRejectedResult[]) {
     t.match({ status, reason }, { status: 'rejected', reason: { code: 'FST_ERR_JOBS_CLOSED' } })
   }
@@ -83,15 +83,15 @@ t.test('looking', async (t) => {
   const time = new FakeTime()
   t.teardown(time.restore)
   const looks: number[] = []
-  const start = async (answer: () => unknown): Promise<ReturnType<Endings['wait']>> => {
+  const start = async (answer: () => unknown): Promise<ReturnType<CompletionWaiter['wait']>> => {
     looks.length = 0
     const begun = time.now
-    const wait = new Endings(asking({
+    const wait = new CompletionWaiter(fakeEngine({
       getJob: async () => {
         looks.push(time.now - begun)
         return answer()
       }
-    })).wait('id', 'a')
+    })).wait('default', 'id', 'a')
     await time.settle()
     return wait
   }
@@ -144,11 +144,11 @@ t.test('looking', async (t) => {
   })
 
   await t.test('stops when an event has told', async (t) => {
-    const store = asking({ getJob: async () => { looks.push(0); return stored() } })
+    const engine = fakeEngine({ getJob: async () => { looks.push(0); return stored() } })
     looks.length = 0
-    const { ended } = new Endings(store).wait('id', 'a')
+    const { ended } = new CompletionWaiter(engine).wait('default', 'id', 'a')
     await time.settle()
-    store.events.emit('completed', { jobId: 'id', returnvalue: 7 })
+    engine.events.emit('completed', { jobId: 'id', returnvalue: 7 })
     await ended
     t.equal(time.timers.size, 0)
     await pass(1_000)
@@ -162,16 +162,16 @@ t.test('a failure that cannot be read yet is found by looking, and is no unhandl
   process.on('unhandledRejection', onUnhandled)
   t.teardown(() => process.off('unhandledRejection', onUnhandled))
   for (const record of [new Error('away'), stored()]) {
-    const store = asking({
+    const engine = fakeEngine({
       getJob: async () => {
         if (record instanceof Error) throw record
         return record
       }
     })
-    const { ended, abandon } = new Endings(store).wait('id', 'a')
+    const { ended, abandon } = new CompletionWaiter(engine).wait('default', 'id', 'a')
     let told = false
     ended.finally(() => { told = true })
-    store.events.emit('failed', { jobId: 'id', failedReason: 'why' })
+    engine.events.emit('failed', { jobId: 'id', failedReason: 'why' })
     await new Promise((resolve) => setTimeout(resolve, 5))
     t.notOk(told)
     abandon()

@@ -1,14 +1,14 @@
 import t from 'tap'
 import { FST_ERR_JOB_CANCEL_TIMEOUT } from '../../lib/shared/errors'
 import { createJobsBackend } from '../../lib/jobs/control-backend'
-import type { Fleet } from '../../lib/jobs/registry'
+import type { JobRegistry } from '../../lib/jobs/registry'
 
 const jobOf = (more: object = {}): any => {
   const job = { name: 'a', state: 'running', createdAt: 1, ...more }
   return { ...job, heartbeat: async () => true, toJSON: () => job }
 }
 
-const sourceOf = (fleet: object): ReturnType<typeof createJobsBackend> => createJobsBackend(() => fleet as unknown as Fleet)
+const sourceOf = (registry: object): ReturnType<typeof createJobsBackend> => createJobsBackend(() => registry as unknown as JobRegistry)
 
 /** Answers with each of these in turn. */
 const inTurn = (...answers: unknown[]) => async () => answers.shift()

@@ -122,7 +122,7 @@ t.test('a wrong call throws a coded error, and nothing is stored', async (t) => 
 
 t.test('options of the plugin are checked at registration', async (t) => {
   for (const [option, value] of Object.entries({
-    connection: 'http://nowhere', queue: 'a:b', redisPrefix: '', worker: 'yes', concurrency: 0, lockDuration: 0, closeTimeout: -1, removeOnFail: 'x', jobs: 1
+    connection: 'http://nowhere', queue: 'a:b', redisPrefix: '', worker: 'yes', concurrency: 0, lockDuration: 0, closeTimeout: -1, removeOnFail: 'x', queues: { default: 0 }
   })) {
     const app = Fastify()
     await app.register(fastifyTasks)
@@ -444,7 +444,7 @@ t.test('a store that falls silent counts as away', async (t) => {
   silent = true
   await t.rejects(app.addJob('kind', {}), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE', cause: { message: /No answer/ } })
   await worker.close()
-  t.match((worker as unknown as { lines: string[] }).lines.join(), /"msg":"The job engine does not answer/)
+  t.match((worker as unknown as { lines: string[] }).lines.join(), /"msg":"The job store did not respond/)
   silent = false
   await app.close()
 })

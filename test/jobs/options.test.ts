@@ -4,7 +4,7 @@ import * as options from '../../lib/jobs/options'
 import { fakeLog } from '../fixtures/log'
 
 const { checkDefinition, checkJobOptions, checkSize, checkText, copyData } = options
-const { log } = fakeLog()
+const { log, warnings } = fakeLog()
 const checkPluginOptions = (registered: FastifyJobsOptions | object): options.Settings => options.checkPluginOptions(log, registered as FastifyJobsOptions)
 
 const MAX = 2 ** 31 - 1
@@ -43,10 +43,12 @@ const engine: Record<string, Taken> = {
   timestamp: { takes: [1, Date.now()], refuses: [0, 1.5, '1'], expected: 'ms since the epoch' }
 }
 
+const queue: Taken = { takes: ['q'], refuses: ['', 'a:b', 1, null], expected: "a non-empty string without ':'" }
+
 const verbs: Array<[string, (options: any) => object, Record<string, Taken>]> = [
   ['addJob', checkJobOptions, { ...engine, name: text, ttl: numberFrom(1) }],
-  ['defineJob', (options) => checkDefinition('kind', handler, options), { ...engine, schema: object, timeout: numberFrom(1) }],
-  ['the plugin', (options) => checkPluginOptions({ connection: {}, ...options }), {
+  ['defineJob', (options) => checkDefinition('kind', handler, options), { ...engine, queue, schema: object, timeout: numberFrom(1) }],
+  ['the plugin', (options) => ({ ...options, ...checkPluginOptions({ connection: {}, ...options }) }), {
     connection: {
       takes: [
         {}, 'redis://h', 'rediss://h', 'postgres://h', 'postgresql://h', { options: '-c search_path=x' },
@@ -58,7 +60,12 @@ const verbs: Array<[string, (options: any) => object, Record<string, Taken>]> = 
       ],
       expected: 'an object, a client with maxRetriesPerRequest: null and no keyPrefix, or a redis:// or postgres:// URL'
     },
-    queue: { takes: ['q'], refuses: ['', 'a:b', 1, null], expected: "a non-empty string without ':'" },
+    queue,
+    queues: {
+      takes: [{}, { a: 1 }, { a: { concurrency: 1 }, b: { limiter: { max: 1, duration: 1 } }, c: {} }],
+      refuses: [null, 1, 'a', { a: 0 }, { a: '1' }, { 'a:b': 1 }, { '': 1 }, { a: { concurrency: 0 } }, { a: { limiter: {} } }, { a: { other: 1 } }],
+      expected: 'an object that has a concurrency, or { concurrency, limiter }, for each queue'
+    },
     redisPrefix: text,
     worker: flag,
     concurrency: numberFrom(1),
@@ -82,7 +89,7 @@ for (const [verb, check, options] of verbs) {
         t.throws(() => check({ [option]: value }), { code: 'FST_ERR_JOB_INVALID_OPTION', message: `Option '${option}' must be ${expected}, got` })
       }
     }
-    for (const unknown of ['toString', 'jobId', '']) {
+    for (const unknown of verb === 'the plugin' ? [] : ['toString', 'jobId', '']) {
       t.throws(() => check({ [unknown]: 1 }), {
         code: 'FST_ERR_JOB_INVALID_OPTION', message: `Option '${unknown}' must be one of ${Object.keys(options).join(', ')}, got 1`
       })
@@ -109,17 +116,36 @@ t.test('options left out are none, and have the defaults that are documented', a
   t.same(checkPluginOptions({ connection, queue: undefined, logLevel: 'warn', logSerializers: {} }), {
     connection,
     queue: 'fastify-tasks',
-    worker: true,
-    concurrency: 10,
     lockDuration: 30_000,
     stalledInterval: 6_000,
     maxStalledCount: 10,
     removeOnComplete: { age: 86_400, count: 1_000 },
     removeOnFail: { age: 86_400, count: 1_000 },
     cancelTimeout: 5_000,
-    closeTimeout: 10_000
+    closeTimeout: 10_000,
+    listed: ['default'],
+    worked: new Map([['default', { concurrency: 10 }]])
   })
   t.equal(checkPluginOptions({ connection, lockDuration: 3_001 }).stalledInterval, 601)
+})
+
+t.test('what hosts give every plugin is named in a warning and ignored', async (t) => {
+  t.notOk('skipOverride' in checkPluginOptions({ connection: {}, skipOverride: true, jobs: 1 }))
+  t.match(warnings.splice(0), [[{ options: ['skipOverride', 'jobs'] }, 'Unknown options are ignored']])
+  // Fastify's own option of the same call is no prefix of keys.
+  t.notOk('redisPrefix' in checkPluginOptions({ connection: {}, prefix: '/api' }))
+  t.same(warnings, [])
+})
+
+t.test('a process works the queues that it lists, as each of them or the plugin says', async (t) => {
+  const limiter = { max: 1, duration: 2 }
+  const queues = { default: 3, media: { limiter }, mail: { concurrency: 5 }, more: {} }
+  t.strictSame([...checkPluginOptions({ connection: {}, concurrency: 7, queues }).worked], [
+    ['default', { concurrency: 3 }], ['media', { concurrency: 7, limiter }], ['mail', { concurrency: 5 }], ['more', { concurrency: 7 }]
+  ])
+  t.strictSame([...checkPluginOptions({ connection: {}, concurrency: 7, limiter }).worked], [['default', { concurrency: 7, limiter }]])
+  const onlyAdds = checkPluginOptions({ connection: {}, worker: false, queues })
+  t.strictSame([onlyAdds.listed, onlyAdds.worked.size], [Object.keys(queues), 0])
 })
 
 t.test('options are copied, and those that are undefined are left out', async (t) => {

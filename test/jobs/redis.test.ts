@@ -68,7 +68,7 @@ async function goesWhileBooting (t: Test, server: Server): Promise<void> {
   const app = await doubling(t, { port, retryStrategy: () => 50 })
   t.equal(goes, false)
   await t.rejects(app.addJob('double', 2), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
-  // Long enough for what is left over to try again, and to complain.
+  // Long enough for what is left over to try again, and to reportProblem.
   await sleep(200)
   proxy.listen(port, '127.0.0.1')
   while (clients.size < 4) await once(proxy, 'connection')

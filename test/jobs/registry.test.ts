@@ -1,13 +1,13 @@
 import t from 'tap'
-import { Endings } from '../../lib/jobs/completions'
-import { Fleet } from '../../lib/jobs/registry'
-import type { Kind } from '../../lib/jobs/runner'
-import type { Store } from '../../lib/jobs/engine'
-import { asking, stored } from '../fixtures/engine'
+import { CompletionWaiter } from '../../lib/jobs/completions'
+import { JobRegistry } from '../../lib/jobs/registry'
+import type { Kind } from '../../lib/jobs/kinds'
+import type { Engine } from '../../lib/jobs/engine'
+import { fakeEngine, stored } from '../fixtures/engine'
 import { FakeTime } from '../fixtures/fake-time'
 
-const fleetOf = (store: Store, { kinds = {}, cancelTimeout = 20 }: { kinds?: Record<string, object>, cancelTimeout?: number } = {}): Fleet => (
-  new Fleet(store, new Endings(store), new Map(Object.entries(kinds)) as unknown as Map<string, Kind>, cancelTimeout)
+const registryOf = (engine: Engine, { kinds = {}, cancelTimeout = 20 }: { kinds?: Record<string, object>, cancelTimeout?: number } = {}): JobRegistry => (
+  new JobRegistry(engine, new CompletionWaiter(engine), new Map(Object.entries(kinds)) as unknown as Map<string, Kind>, cancelTimeout)
 )
 
 const live = { getDeduplicationJobId: async (name: string) => name === 'a' ? 'id' : null }
@@ -27,8 +27,8 @@ t.test('adding', async (t) => {
   t.beforeEach(() => { added.length = 0 })
 
   await t.test('stores the job under a new id, its name unique among the live', async (t) => {
-    const fleet = fleetOf(asking({ add }), { kinds: { kind: { options: {} } } })
-    const job = await fleet.add('kind', { n: 1 }, { name: 'a', ttl: 50, delay: 5 })
+    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: {} } } })
+    const job = await registry.add('kind', { n: 1 }, { name: 'a', ttl: 50, delay: 5 })
     t.match(job, { name: 'a', kind: 'kind', state: 'pending' })
     const { jobId } = added[0].options
     t.match(jobId, /^[0-9a-f-]{36}$/)
@@ -36,16 +36,16 @@ t.test('adding', async (t) => {
   })
 
   await t.test('gives a job without a name one of its own', async (t) => {
-    const fleet = fleetOf(asking({ add }), { kinds: { kind: { options: {} } } })
-    const names = [(await fleet.add('kind', 1)).name, (await fleet.add('kind', 1)).name]
+    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: {} } } })
+    const names = [(await registry.add('kind', 1)).name, (await registry.add('kind', 1)).name]
     for (const name of names) t.match(name, /^job-[0-9a-f-]{36}$/)
     t.not(names[0], names[1])
     t.same(added.map(({ options }) => options.deduplication.id), names)
   })
 
   await t.test('hands the engine\'s options over, the call\'s before the kind\'s, and no other', async (t) => {
-    const fleet = fleetOf(asking({ add }), { kinds: { kind: { options: { schema: {}, timeout: 5, attempts: 3, priority: 1, sizeLimit: 100 } } } })
-    await fleet.add('kind', 1, { name: 'a', attempts: 2, lifo: true })
+    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: { schema: {}, timeout: 5, attempts: 3, priority: 1, sizeLimit: 100 } } } })
+    await registry.add('kind', 1, { name: 'a', attempts: 2, lifo: true })
     t.strictSame(added[0].options, { attempts: 2, priority: 1, lifo: true, jobId: added[0].options.jobId, deduplication: { id: 'a' } })
   })
 
@@ -55,65 +55,65 @@ t.test('adding', async (t) => {
       if (copy.n > 1) throw new Error('too many')
       copy.n = 7
     }
-    const fleet = fleetOf(asking({ add }), { kinds: { kind: { options: {}, validate } } })
-    await fleet.add('kind', data)
+    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: {}, validate } } })
+    await registry.add('kind', data)
     t.same(added[0].data.data, { n: 7 })
     t.same(data, { n: 1 })
-    await t.rejects(fleet.add('kind', { n: 2 }), { message: 'too many' })
+    await t.rejects(registry.add('kind', { n: 2 }), { message: 'too many' })
     t.equal(added.length, 1)
   })
 
   await t.test('refuses more data than the limit of the kind or of the call, and stores nothing', async (t) => {
-    const fleet = fleetOf(asking({ add }), { kinds: { small: { options: { sizeLimit: 4 } }, free: { options: {} } } })
-    await t.rejects(fleet.add('small', 'abc'), { code: 'FST_ERR_JOB_INVALID_DATA', message: "Data of a job of kind 'small' has 5 bytes, more than its sizeLimit of 4" })
-    await t.rejects(fleet.add('free', 'abc', { sizeLimit: 4 }), { code: 'FST_ERR_JOB_INVALID_DATA' })
+    const registry = registryOf(fakeEngine({ add }), { kinds: { small: { options: { queue: 'default', sizeLimit: 4 } }, free: { options: {} } } })
+    await t.rejects(registry.add('small', 'abc'), { code: 'FST_ERR_JOB_INVALID_DATA', message: "Data of a job of kind 'small' has 5 bytes, more than its sizeLimit of 4" })
+    await t.rejects(registry.add('free', 'abc', { sizeLimit: 4 }), { code: 'FST_ERR_JOB_INVALID_DATA' })
     t.same(added, [])
-    await fleet.add('small', 'ab', { name: 'longer than the limit' })
-    await fleet.add('small', 'abc', { sizeLimit: 5 })
+    await registry.add('small', 'ab', { name: 'longer than the limit' })
+    await registry.add('small', 'abc', { sizeLimit: 5 })
     t.equal(added.length, 2)
   })
 
   await t.test('refuses what cannot be right, and stores nothing', async (t) => {
-    const fleet = fleetOf(asking({ add }), { kinds: { kind: { options: {} } } })
+    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: {} } } })
     for (const [kind, data, options, code] of [
       ['other', 1, {}, 'FST_ERR_JOB_UNKNOWN_KIND'],
       [Symbol('kind'), 1, {}, 'FST_ERR_JOB_UNKNOWN_KIND'],
       ['kind', NaN, {}, 'FST_ERR_JOB_INVALID_DATA'],
       ['kind', 1, { backoff: { type: 'fixed', jitter: 2 } }, 'FST_ERR_JOB_INVALID_OPTION']
     ] as any[]) {
-      await t.rejects(fleet.add(kind, data, options), { code })
+      await t.rejects(registry.add(kind, data, options), { code })
     }
     t.same(added, [])
   })
 
   await t.test('finds the name in use when the engine answers with another job', async (t) => {
-    const fleet = fleetOf(asking({ add: async () => stored({ id: 'older' }) }), { kinds: { kind: { options: {} } } })
-    await t.rejects(fleet.add('kind', 1, { name: 'a' }), { code: 'FST_ERR_JOB_NAME_IN_USE', message: /'a'/ })
+    const registry = registryOf(fakeEngine({ add: async () => stored({ id: 'older' }) }), { kinds: { kind: { options: {} } } })
+    await t.rejects(registry.add('kind', 1, { name: 'a' }), { code: 'FST_ERR_JOB_NAME_IN_USE', message: /'a'/ })
   })
 })
 
 t.test('a live job is read by its name', async (t) => {
   const asked: string[] = []
-  const store = asking({ ...live, getJob: async (id: string) => { asked.push(id); return stored({ attemptsStarted: 2 }) }, getJobState: async () => 'active' })
-  t.match(await fleetOf(store).get('a'), { name: 'a', state: 'running', attempts: 2 })
+  const engine = fakeEngine({ ...live, getJob: async (id: string) => { asked.push(id); return stored({ attemptsStarted: 2 }) }, getJobState: async () => 'active' })
+  t.match(await registryOf(engine).get('a'), { name: 'a', state: 'running', attempts: 2 })
   t.same(asked, ['id'], 'and once')
   for (const verb of ['get', 'cancel', 'heartbeatByName'] as const) {
-    await t.rejects(async () => { await fleetOf(store)[verb]('') }, { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'name'/ })
+    await t.rejects(async () => { await registryOf(engine)[verb]('') }, { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'name'/ })
   }
 })
 
 t.test('a job that has ended is found among the kept, by its name', async (t) => {
   const ended = (name: string): object => stored({ id: name, data: { name, data: {} }, finishedOn: 1, returnvalue: 7 })
-  const store = asking({ ...live, getJobs: async ([state]: [string]) => state === 'completed' ? [ended('b'), ended('c')] : [ended('d')] })
-  t.match(await fleetOf(store).get('c'), { name: 'c', state: 'completed', result: 7 })
-  t.match(await fleetOf(store).get('d'), { name: 'd', state: 'failed' })
-  t.equal(await fleetOf(store).get('nobody'), undefined)
+  const engine = fakeEngine({ ...live, getJobs: async ([state]: [string]) => state === 'completed' ? [ended('b'), ended('c')] : [ended('d')] })
+  t.match(await registryOf(engine).get('c'), { name: 'c', state: 'completed', result: 7 })
+  t.match(await registryOf(engine).get('d'), { name: 'd', state: 'failed' })
+  t.equal(await registryOf(engine).get('nobody'), undefined)
 })
 
 t.test('of the ended that had a name the latest is found, however they ended', async (t) => {
   for (const [completed, failed, state] of [[1, 2, 'failed'], [2, 1, 'completed'], [2, 2, 'failed']] as const) {
-    const store = asking({ getDeduplicationJobId: async () => null, getJobs: async ([state]: [string]) => [stored({ finishedOn: state === 'completed' ? completed : failed })] })
-    t.match(await fleetOf(store).get('a'), { state })
+    const engine = fakeEngine({ getDeduplicationJobId: async () => null, getJobs: async ([state]: [string]) => [stored({ finishedOn: state === 'completed' ? completed : failed })] })
+    t.match(await registryOf(engine).get('a'), { state })
   }
 })
 
@@ -128,8 +128,8 @@ t.test('a job that ends while it is read is shown with its outcome, or not at al
     [[undefined], ['completed'], undefined]
   ] as const) {
     const [jobs, left] = [[...answers], [...states]]
-    const store = asking({ ...live, getJob: async () => jobs.shift(), getJobState: async () => left.shift(), getJobs: async () => [] })
-    t.match(await fleetOf(store).get('a'), expected)
+    const engine = fakeEngine({ ...live, getJob: async () => jobs.shift(), getJobState: async () => left.shift(), getJobs: async () => [] })
+    t.match(await registryOf(engine).get('a'), expected)
     t.same(jobs, [])
   }
 })
@@ -139,10 +139,10 @@ t.test('a heartbeat is for a live job that is not being cancelled', async (t) =>
   for (const [job, expected] of [[stored(), true], [cancelled, false], [stored({ finishedOn: 1 }), false], [undefined, false]] as const) {
     const published: unknown[] = []
     const asked: string[] = []
-    const fleet = fleetOf(asking({ ...live, getJob: async (id: string) => { asked.push(id); return job } }, published))
-    t.equal(await fleet.heartbeatByName('a'), expected)
-    t.equal(await fleet.heartbeat('id'), expected)
-    t.equal(await fleet.heartbeatByName('nobody'), false)
+    const registry = registryOf(fakeEngine({ ...live, getJob: async (id: string) => { asked.push(id); return job } }, published))
+    t.equal(await registry.heartbeatByName('a'), expected)
+    t.equal(await registry.heartbeat('default', 'id'), expected)
+    t.equal(await registry.heartbeatByName('nobody'), false)
     t.same(asked, ['id', 'id'])
     t.same(published, expected ? [['heartbeat', 'id'], ['heartbeat', 'id']] : [])
   }
@@ -150,15 +150,15 @@ t.test('a heartbeat is for a live job that is not being cancelled', async (t) =>
 
 t.test('a wait ends as the job does', async (t) => {
   const completed = stored({ finishedOn: 1, returnvalue: 7, isFailed: async () => false })
-  t.equal(await fleetOf(asking({ getJob: async () => completed })).wait('id', 'a'), 7)
+  t.equal(await registryOf(fakeEngine({ getJob: async () => completed })).wait('default', 'id', 'a'), 7)
   const failed = stored({ finishedOn: 1, failedReason: 'no', isFailed: async () => true })
-  await t.rejects(fleetOf(asking({ getJob: async () => failed })).wait('id', 'a'), { code: 'FST_ERR_JOB_FAILED', message: 'no' })
+  await t.rejects(registryOf(fakeEngine({ getJob: async () => failed })).wait('default', 'id', 'a'), { code: 'FST_ERR_JOB_FAILED', message: 'no' })
 })
 
 t.test('all that has ended is purged, completed and failed', async (t) => {
   const asked: unknown[] = []
   const clean = async (...args: unknown[]): Promise<string[]> => { asked.push(args); return args[2] === 'completed' ? ['a', 'b'] : ['c'] }
-  t.equal(await fleetOf(asking({ clean })).purge(), 3)
+  t.equal(await registryOf(fakeEngine({ clean })).purge(), 3)
   t.same(asked, [[0, 0, 'completed'], [0, 0, 'failed']])
 })
 
@@ -170,7 +170,7 @@ t.test('a list goes from state to state, and reads page after page', async (t) =
     const ids = Array.from({ length: counts[state] }, (_, i) => `${state}-${i}`).slice(start, end + 1)
     return ids.map((id) => stored({ id, data: { name: id } }))
   }
-  const names = await namesOf(fleetOf(asking({ getJobs })).list())
+  const names = await namesOf(registryOf(fakeEngine({ getJobs })).list())
   t.equal(new Set(names).size, 351)
   t.equal(names.length, 351)
   t.same(asked, [
@@ -179,7 +179,7 @@ t.test('a list goes from state to state, and reads page after page', async (t) =
 })
 
 t.test('a job that moves on while the live are listed is listed once', async (t) => {
-  t.same(await namesOf(fleetOf(asking({ getJobs: async () => [stored()] })).list()), ['a'])
+  t.same(await namesOf(registryOf(fakeEngine({ getJobs: async () => [stored()] })).list()), ['a'])
 })
 
 t.test('cancelling', async (t) => {
@@ -188,25 +188,25 @@ t.test('cancelling', async (t) => {
   const pass = (ms: number): Promise<void> => time.pass(ms, () => {})
 
   /** An engine with one job. */
-  function engine ({ state = 'active', job = stored(), removes = 1 }: { state?: string, job?: any, removes?: number } = {}) {
+  function engineWith ({ state = 'active', job = stored(), removes = 1 }: { state?: string, job?: any, removes?: number } = {}) {
     const calls: unknown[] = []
     job.updateData = async (data: object) => { job.data = data; calls.push(['updateData', data]) }
     job.getState = async () => state
     const published: unknown[] = []
-    const store = asking({ ...live, getJob: async () => job, remove: async (id: string) => { calls.push(['remove', id]); return removes } }, published)
-    return { job, calls, published, store }
+    const engine = fakeEngine({ ...live, getJob: async () => job, remove: async (id: string) => { calls.push(['remove', id]); return removes } }, published)
+    return { job, calls, published, engine }
   }
 
   await t.test('is done with a name that nobody has', async (t) => {
-    const { store, published } = engine()
-    t.equal(await fleetOf(store).cancel('nobody'), false)
+    const { engine, published } = engineWith()
+    t.equal(await registryOf(engine).cancel('nobody'), false)
     t.same(published, [])
   })
 
   for (const state of ['delayed', 'prioritized', 'waiting']) {
     await t.test(`removes a job that is ${state}, and tells everyone, who waits and who may have started it`, async (t) => {
-      const { store, calls, published } = engine({ state })
-      t.equal(await fleetOf(store).cancel('a', 'why'), true)
+      const { engine, calls, published } = engineWith({ state })
+      t.equal(await registryOf(engine).cancel('a', 'why'), true)
       t.strictSame(calls, [['updateData', { name: 'a', data: {}, cancel: { value: 'why' } }], ['remove', 'id']])
       t.strictSame(published, [['cancel', 'id', { reason: '{"value":"why"}', removed: 'a' }]])
       await time.settle()
@@ -215,41 +215,41 @@ t.test('cancelling', async (t) => {
   }
 
   await t.test('asks what runs to stop, again and again, and waits until it has', async (t) => {
-    const { store, calls, published } = engine()
-    const cancelled = fleetOf(store, { cancelTimeout: 5_000 }).cancel('a', 'why')
+    const { engine, calls, published } = engineWith()
+    const cancelled = registryOf(engine, { cancelTimeout: 5_000 }).cancel('a', 'why')
     await time.settle()
     await pass(600)
     t.strictSame(calls, [['updateData', { name: 'a', data: {}, cancel: { value: 'why' } }]])
     t.strictSame(published, new Array(3).fill(['cancel', 'id', { reason: '{"value":"why"}' }]))
-    store.events.emit('cancel', { jobId: 'id', reason: '{}', removed: 'a' })
+    engine.events.emit('cancel', { jobId: 'id', reason: '{}', removed: 'a' })
     t.equal(await cancelled, true)
     await pass(1_000)
     t.equal(published.length, 3)
   })
 
   await t.test('keeps the reason of the first who asked', async (t) => {
-    const { store, published } = engine({ job: stored({ data: { name: 'a', data: {}, cancel: { value: 'first' } } }) })
-    const cancelled = fleetOf(store).cancel('a', 'second')
+    const { engine, published } = engineWith({ job: stored({ data: { name: 'a', data: {}, cancel: { value: 'first' } } }) })
+    const cancelled = registryOf(engine).cancel('a', 'second')
     await time.settle()
     t.strictSame(published, [['cancel', 'id', { reason: '{"value":"first"}' }]])
-    store.events.emit('completed', { jobId: 'id' })
+    engine.events.emit('completed', { jobId: 'id' })
     t.equal(await cancelled, false)
   })
 
   await t.test('does not take a job for removed that another has claimed meanwhile', async (t) => {
-    const { store, published } = engine({ state: 'waiting', removes: 0 })
-    const cancelled = fleetOf(store).cancel('a', 'why')
+    const { engine, published } = engineWith({ state: 'waiting', removes: 0 })
+    const cancelled = registryOf(engine).cancel('a', 'why')
     await time.settle()
     t.strictSame(published, [['cancel', 'id', { reason: '{"value":"why"}' }]])
-    store.events.emit('completed', { jobId: 'id' })
+    engine.events.emit('completed', { jobId: 'id' })
     t.equal(await cancelled, false)
   })
 
   await t.test('gives up when the job still runs after the timeout, the request standing', async (t) => {
     for (const [cancelTimeout, requests] of [[0, 1], [20, 1], [250, 1], [251, 2], [600, 3]]) {
-      const { store, published } = engine()
+      const { engine, published } = engineWith()
       let outcome: any
-      fleetOf(store, { cancelTimeout }).cancel('a').catch((error) => { outcome = error })
+      registryOf(engine, { cancelTimeout }).cancel('a').catch((error) => { outcome = error })
       await time.settle()
       if (cancelTimeout > 0) {
         await pass(cancelTimeout - 1)
@@ -266,7 +266,7 @@ t.test('cancelling', async (t) => {
     for (const now of [stored({ finishedOn: 1, returnvalue: 7, isFailed: async () => false }), undefined]) {
       const answers = [stored()]
       const published: unknown[] = []
-      const cancelled = fleetOf(asking({ ...live, getJob: async () => answers.shift() ?? now }, published), { cancelTimeout: 2_000 }).cancel('a')
+      const cancelled = registryOf(fakeEngine({ ...live, getJob: async () => answers.shift() ?? now }, published), { cancelTimeout: 2_000 }).cancel('a')
       await time.settle()
       await pass(501)
       t.equal(await cancelled, now === undefined)
@@ -276,10 +276,10 @@ t.test('cancelling', async (t) => {
 
   await t.test('goes on when another has removed the job, and says what else went wrong', async (t) => {
     for (const [code, expected] of [[-1, 'FST_ERR_JOB_CANCEL_TIMEOUT'], [-7, -7]] as const) {
-      const { store, job, published } = engine()
+      const { engine, job, published } = engineWith()
       job.updateData = async () => { throw Object.assign(new Error('the engine says no'), { code }) }
       let outcome: any
-      fleetOf(store).cancel('a').catch((error) => { outcome = error })
+      registryOf(engine).cancel('a').catch((error) => { outcome = error })
       await time.settle()
       await pass(21)
       t.match(outcome, { code: expected })
@@ -293,13 +293,13 @@ t.test('cancelling', async (t) => {
     const onUnhandled = (reason: unknown): void => { unhandled.push(reason) }
     process.on('unhandledRejection', onUnhandled)
     t.teardown(() => process.off('unhandledRejection', onUnhandled))
-    const { store, job } = engine()
+    const { engine, job } = engineWith()
     let answer = (): void => {}
     job.updateData = () => new Promise<void>((resolve) => { answer = resolve })
-    const endings = new Endings(store)
-    const outcome = new Fleet(store, endings, new Map(), 1_000).cancel('a').catch((error) => error.code)
+    const completions = new CompletionWaiter(engine)
+    const outcome = new JobRegistry(engine, completions, new Map(), 1_000).cancel('a').catch((error) => error.code)
     await time.settle()
-    endings.close()
+    completions.close()
     await time.settle()
     answer()
     t.equal(await outcome, 'FST_ERR_JOBS_CLOSED')

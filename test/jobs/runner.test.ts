@@ -1,17 +1,18 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import fastifyTasks from '../..'
-import { Runner, type Kind } from '../../lib/jobs/runner'
+import type { Kind } from '../../lib/jobs/kinds'
+import { Runner } from '../../lib/jobs/runner'
 import type { Task } from '../../types/task'
 import { stored } from '../fixtures/engine'
 
-async function runnerOf (t: Test, handler: Kind['handler'], options: Kind['options'] = {}) {
+async function runnerOf (t: Test, handler: Kind['handler'], options: Partial<Kind['options']> = {}) {
   const lines: any[] = []
   const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } })
   t.teardown(() => app.close())
   await app.register(fastifyTasks)
   await app.ready()
-  const runner = new Runner(app, new Map([['kind', { app, handler, options }]]))
+  const runner = new Runner(app, new Map([['kind', { app, handler, options: { queue: 'default', ...options } }]]))
   return { app, runner, lines }
 }
 
@@ -28,7 +29,7 @@ function movable (more: object = {}) {
   return { moved, job: stored({ moveToDelayed: async (at: number, token: string) => { moved.push([at, token]) }, ...more }) }
 }
 
-const HANDED_BACK = { name: 'DelayedError', message: 'handed back' }
+const RELEASED = { name: 'DelayedError', message: 'handed back' }
 
 t.test('a handler is told of its job, and what it returns is the result', async (t) => {
   const { app, runner, lines } = await runnerOf(t, async function (instance, task, data, job) {
@@ -39,7 +40,7 @@ t.test('a handler is told of its job, and what it returns is the result', async 
     t.same(runner.names, ['a'])
     return { data, job }
   })
-  const job = stored({ data: { name: 'a', data: { n: 1 }, ttl: 60_000, strayed: 1 }, attemptsStarted: 3 })
+  const job = stored({ data: { name: 'a', data: { n: 1 }, ttl: 60_000, misrouted: 1 }, attemptsStarted: 3 })
   t.same(await runner.process(job), { data: { n: 1 }, job: { name: 'a', kind: 'kind', attempts: 2 } })
   t.same(runner.names, [])
   t.same(lines, [])
@@ -130,7 +131,7 @@ t.test('a job is cancelled where it runs, for the reason that was sent', async (
   const again = nextTask(app)
   const second = runner.process(stored()).catch((error) => error)
   await again
-  runner.leave()
+  runner.stopAll()
   await second
 })
 
@@ -172,7 +173,7 @@ t.test('a job that is no longer of this process is stopped here and not noted as
   const started = nextTask(app)
   const outcome = t.rejects(runner.process(stored()), { message: 'The job is no longer of this process: its lock was not renewed in time' })
   await started
-  runner.lose(['unknown', 'id'])
+  runner.onLocksLost(['unknown', 'id'])
   await outcome
 })
 
@@ -180,9 +181,9 @@ t.test('a job that runs when the process leaves is stopped and handed back', asy
   const { app, runner } = await runnerOf(t, untilStopped)
   const { job, moved } = movable()
   const started = nextTask(app)
-  const outcome = t.rejects(runner.process(job, 'token'), HANDED_BACK)
+  const outcome = t.rejects(runner.process(job, 'token'), RELEASED)
   await started
-  runner.leave()
+  runner.stopAll()
   await outcome
   t.match(moved, [[Number, 'token']])
 })
@@ -190,9 +191,9 @@ t.test('a job that runs when the process leaves is stopped and handed back', asy
 t.test('a job that comes when the process leaves is handed back, for another to take within a second', async (t) => {
   const { runner } = await runnerOf(t, async () => t.fail('it ran'))
   const { job, moved } = movable()
-  runner.leave()
+  runner.stopAll()
   const since = Date.now()
-  await t.rejects(runner.process(job, 'token'), HANDED_BACK)
+  await t.rejects(runner.process(job, 'token'), RELEASED)
   t.match(moved, [[Number, 'token']])
   t.ok(moved[0][0] >= since + 100 && moved[0][0] <= Date.now() + 100)
 })
@@ -202,23 +203,23 @@ t.test('a job whose name a task of this process has is handed back, with a warni
   app.addTask(untilStopped, { name: 'a' }).then(undefined, () => {})
   const updates: unknown[] = []
   const { job, moved } = movable({ updateData: async (data: unknown) => { updates.push(data) } })
-  await t.rejects(runner.process(job, 'token'), HANDED_BACK)
+  await t.rejects(runner.process(job, 'token'), RELEASED)
   t.match(moved, [[Number, 'token']])
-  t.match(updates, [{ strayed: 1 }], 'which is no attempt')
+  t.match(updates, [{ misrouted: 1 }], 'which is no attempt')
   t.match(lines, [{ level: 40, msg: 'Job cannot run here and is handed back', job: 'a', err: { code: 'FST_ERR_TASK_NAME_IN_USE' } }])
   t.same(runner.names, [])
 })
 
 t.test('a job of an unknown kind is passed on, each time for longer, up to a second', async (t) => {
   const { runner, lines } = await runnerOf(t, async () => t.fail('it ran'))
-  for (const [strayed, delay] of [[undefined, 25], [1, 50], [38, 975], [39, 1_000], [100, 1_000]]) {
+  for (const [misrouted, delay] of [[undefined, 25], [1, 50], [38, 975], [39, 1_000], [100, 1_000]]) {
     const updates: unknown[] = []
     const { job, moved } = movable({
-      name: 'unknown', data: { name: 'a', data: 1, strayed }, updateData: async (data: unknown) => { updates.push(data) }
+      name: 'unknown', data: { name: 'a', data: 1, misrouted }, updateData: async (data: unknown) => { updates.push(data) }
     })
     const since = Date.now()
-    await t.rejects(runner.process(job, 'token'), HANDED_BACK)
-    t.same(updates, [{ name: 'a', data: 1, strayed: (strayed ?? 0) + 1 }])
+    await t.rejects(runner.process(job, 'token'), RELEASED)
+    t.same(updates, [{ name: 'a', data: 1, misrouted: (misrouted ?? 0) + 1 }])
     t.match(moved, [[Number, 'token']])
     t.ok(moved[0][0] >= since + delay! && moved[0][0] <= Date.now() + delay!)
   }
