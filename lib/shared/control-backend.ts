@@ -75,7 +75,11 @@ export interface LiveEntry {
   toJSON (): Snapshot
 }
 
-export type ControlEvent = 'start' | 'progress' | 'end'
+/** One task or job, and the processes that may have another of this name but have not answered in time. */
+export type Found = Snapshot & { missing?: string[] }
+
+/** `snapshot`: one that was live before, in a process that has come (back) into reach. Else what has happened. */
+export type ControlEvent = 'snapshot' | 'start' | 'progress' | 'end'
 
 /**
  * What routes, feed and dashboard serve. They work on snapshots only, never on thenable tasks.
@@ -89,13 +93,13 @@ export interface ControlBackend {
   list (query: ListQuery): Page | Promise<Page>
   summary (): Summary | Promise<Summary>
   /** With the stack of its error, if it has one, as `error.stack`. @throws with 404 if there is none */
-  get (name: string, process?: string): Snapshot | Promise<Snapshot>
+  get (name: string, process?: string): Found | Promise<Found>
   /**
    * Cancels and waits.
    * @returns how it ended, or how it is when it has not stopped in time: then its state is `cancelling`
    * @throws with 404 if there is none, with 409 if it has ended
    */
-  cancel (name: string, process?: string): Promise<Snapshot>
+  cancel (name: string, process?: string): Promise<Found>
   /** Cancels all that are live and match, and waits for them within one `cancelTimeout`. @throws with 400 for an empty filter */
   cancelAll (filter: ControlFilter, reason?: string): Promise<Cancelled>
   /** @throws with 404 if there is none, with 409 if it is no longer live or has no lease */
@@ -110,10 +114,16 @@ export interface ControlBackend {
   live (filter: Pick<ControlFilter, 'group' | 'prefix' | 'process'>): Iterable<LiveEntry[]> | AsyncIterable<LiveEntry[]>
   /**
    * For the feed: calls the listener with every event from now on. Costs nothing before the first call and after the last
-   * unsubscribe.
+   * unsubscribe. `onGone` is called when a process has ended or is out of reach, or when events of it were lost: what was
+   * known of its tasks no longer holds. Those that are live follow as `snapshot` when it is in reach.
    * @returns what unsubscribes
    */
-  subscribe (listener: (event: ControlEvent, entry: LiveEntry) => void): () => void
+  subscribe (listener: (event: ControlEvent, entry: LiveEntry) => void, onGone?: (process: ProcessIdentity) => void): () => void
+  /**
+   * Says that somebody here was given the right to read error text (`exposeErrors`). Without it, other processes send none.
+   * Left out, all is read in this process.
+   */
+  exposeErrors? (): void
 
   // What only jobs have. Left out, there is no such route.
 
