@@ -1,7 +1,11 @@
 // Runs every check by name, the later ones too when one has failed, and ends with the totals: each assertion of tap counts
 // as one, and so does each other check. Arguments choose the checks: `node test/all.mjs lint test:unit`.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 const TAP = ['test:unit', 'test:processes']
 const CHECKS = ['lint', 'typecheck', 'build', 'test:types', ...TAP, 'test:package']
@@ -25,10 +29,20 @@ function tapCounts (output) {
   return { pass: counts.pass ?? 0, fail: counts.fail ?? 0, skip: (counts.skip ?? 0) + (counts.todo ?? 0) }
 }
 
+const checks = process.argv.length > 2 ? process.argv.slice(2) : CHECKS
+const packed = mkdtempSync(join(tmpdir(), 'fastify-tasks-package-'))
+
+// Packed and installed once, for all test files that are about the package as its users have it.
+if (checks.includes('test:processes')) {
+  const pack = fileURLToPath(new URL('fixtures/pack.mjs', import.meta.url))
+  // When it fails, each of them says so.
+  if (spawnSync(process.execPath, [pack, packed], { stdio: 'inherit' }).status === 0) process.env.TEST_PACKAGE = packed
+}
+
 const totals = { pass: 0, fail: 0, skip: 0 }
 const failed = []
 
-for (const check of process.argv.length > 2 ? process.argv.slice(2) : CHECKS) {
+for (const check of checks) {
   const { ok, output } = await run(check)
   const counts = TAP.includes(check) ? tapCounts(output) : { pass: ok ? 1 : 0, fail: ok ? 0 : 1, skip: 0 }
   if (!ok || counts.fail > 0 || counts.pass === 0) {
@@ -39,6 +53,7 @@ for (const check of process.argv.length > 2 ? process.argv.slice(2) : CHECKS) {
   for (const key in totals) totals[key] += counts[key]
 }
 
+rmSync(packed, { recursive: true, force: true })
 if (failed.length > 0) console.log(`\nFailed: ${failed.join(', ')}`)
 console.log(`\n${totals.pass} passed, ${totals.fail} failed${totals.skip > 0 ? `, ${totals.skip} skipped` : ''}`)
 process.exitCode = failed.length > 0 ? 1 : 0
