@@ -21,12 +21,18 @@ const RETRY_INTERVAL = 500
 /** What no later attempt will change: a PostgreSQL without the engine's tables, or of the wrong version. */
 const FATAL = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
 
+/** BullMQ's events, and those that this plugin publishes itself. */
+const FORWARDED = ['added', 'waiting', 'active', 'progress', 'completed', 'failed', 'removed', 'cancel', 'heartbeat']
+
 /** PostgreSQL's class of errors for values that it cannot hold: texts with U+0000 or half of a surrogate pair. */
 const DATA_EXCEPTION = /^22/
 
 /** BullMQ's queues and their events and, for those that this process works, their workers: opened, used and closed. */
 export class Engine {
-  /** The engine's events, and `lost` with the ids of running jobs that are no longer this worker's. */
+  /**
+   * BullMQ's events, each with its `queue`; `lost` with the ids of running jobs that are no longer this worker's; and `ended` with
+   * queue, job and error, if it has failed: a job that ran here has ended, and the store has accepted how.
+   */
   readonly events = new EventEmitter()
   private readonly opened = new Map<string, Queue>()
   private readonly workers = new Set<bullmq.Worker>()
@@ -116,7 +122,7 @@ export class Engine {
       ...common, connection: connection('blocking'), lastEventId, ...looks
     }, backend)
     const on = queueEvents.on.bind(queueEvents) as (event: string, listener: (args: object) => void) => void
-    for (const event of ['completed', 'failed', 'cancel', 'heartbeat']) on(event, (args) => this.events.emit(event, { ...args, queue: name }))
+    for (const event of FORWARDED) on(event, (args) => this.events.emit(event, { ...args, queue: name }))
     await this.add(queueEvents)
     const settings = worked.get(name)
     if (settings === undefined) return
@@ -132,6 +138,9 @@ export class Engine {
       autorun: false
     }, backend))
     worker.on('lockRenewalFailed', (ids) => this.events.emit('lost', ids))
+    worker.on('completed', (job) => this.events.emit('ended', name, job))
+    // An attempt that failed and is followed by another has no end.
+    worker.on('failed', (job, error) => { if (job?.finishedOn !== undefined) this.events.emit('ended', name, job, error) })
     this.workers.add(worker)
   }
 
