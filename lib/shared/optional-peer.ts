@@ -1,12 +1,14 @@
 import { FST_ERR_JOB_MISSING_PACKAGE } from './errors'
 
 /**
- * Loads an optional peer when it is needed.
+ * Loads an optional peer of the jobs when it is needed.
  * @throws FST_ERR_JOB_MISSING_PACKAGE that says what to install
  */
-export function load<T> (name: string): T {
+export function load<T> (name: 'bullmq' | 'ioredis' | 'pg'): T {
+  // By literal names inside a `try`: bundlers see those alone, and take them for optional.
   try {
-    return require(name)
+    if (name === 'bullmq') return require('bullmq')
+    return name === 'ioredis' ? require('ioredis') : require('pg')
   } catch (cause) {
     throw new FST_ERR_JOB_MISSING_PACKAGE(name, name, { cause })
   }
