@@ -23,13 +23,26 @@ async function main (): Promise<void> {
   // Open to everybody, as this app listens on this machine alone. Yours needs a hook: see "Protect these routes".
   await app.register(tasksDashboard, { prefix: '/tasks', onRequest: [] })
 
+  const address = await listen(Number(process.env.PORT ?? 3000))
+  if (address === undefined) return
   closeWithGrace({ delay: 20_000 }, async ({ err }) => {
     if (err !== undefined) app.log.error(err)
     await app.close()
     console.log('Closed: every task has stopped')
   })
+  printHelp(address)
+}
 
-  printHelp(await app.listen({ port: Number(process.env.PORT ?? 3000) }))
+async function listen (port: number): Promise<string | undefined> {
+  try {
+    return await app.listen({ port })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    console.error(`Port ${port} is in use. Choose another one: PORT=${port + 1} npm start`)
+    process.exitCode = 1
+    // Fastify starts the tasks before it listens, and does not close by itself when it cannot listen.
+    await app.close()
+  }
 }
 
 // --- A report: answered with 202 at once, built in the background, fetched when it is done ---
@@ -95,7 +108,7 @@ async function leases (app: FastifyInstance): Promise<void> {
     // A name in use is answered with 409: the error brings its status.
     app.addTask(async (_app, { name, signal }) => {
       await once(signal, 'abort')
-      console.log(`${name} is over: ${signal.reason.code ?? signal.reason}`)
+      console.log(`${name} has ended: ${signal.reason.code ?? signal.reason}`)
     }, { name: `lease:${request.params.id}`, ttl: 3_000 })
     return reply.code(201).send({ ttl: 3_000 })
   })
@@ -130,7 +143,9 @@ The feed:
   node -e "${socket('/feed')}.on('message', m => console.log(String(m)))"
 A lease of 3 seconds, renewed over HTTP, then over a WebSocket every second:
   curl -X PUT ${address}/leases/me && curl -i -X POST ${address}/leases/me/heartbeat
-  curl -X PUT ${address}/leases/you && node -e "${socket('/leases/you')}.on('open', function () { setInterval(() => this.send('renew'), 1000) })"
+  curl -X PUT ${address}/leases/you && node -e "${socket('/leases/you')}.on('open', function () { setInterval(() => this.send('renew'), 1000) }).on('message', m => console.log(String(m)))"
+
+Stop the command, or do not renew: three seconds later this process prints that the lease has expired.
 `)
 }
 

@@ -1,5 +1,5 @@
-// A lease: work that goes on as long as a client, in a process of its own, says that it is still there.
-// The client renews a lease of 3 s every second. It is killed at its fifth heartbeat, and the lease lapses.
+// A lease: work that continues as long as a client, in a process of its own, renews it.
+// The client renews a lease of 3 s every second. It is killed at its fifth heartbeat, and the lease expires.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setInterval } from 'node:timers/promises'
@@ -14,7 +14,7 @@ async function server (): Promise<void> {
   app.post('/session', async (_request, reply) => {
     const session = app.addTask(async (_app, { signal }) => { await once(signal, 'abort') }, { name: 'session', ttl: 3_000 })
     session.then(undefined, async (error) => {
-      if (error instanceof errors.FST_ERR_TASK_EXPIRED) console.log(`The lease has lapsed: ${error.message}`)
+      if (error instanceof errors.FST_ERR_TASK_EXPIRED) console.log(`The lease has expired: ${error.message}`)
       await app.close()
     })
     return reply.code(201).send()

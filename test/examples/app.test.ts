@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { WebSocket } from 'ws'
-import { env, startExample } from '../fixtures/child'
+import { env, start, startExample } from '../fixtures/child'
 
 const ADDRESS = /http:\/\/[^\s/]+/
 
@@ -55,7 +55,7 @@ t.test('the feed of the app answers its client and sends what the poller reads',
   t.type(JSON.parse(polled).load, 'number')
 })
 
-t.test('a lease of the app is renewed over HTTP and over a WebSocket, and lapses without', async (t) => {
+t.test('a lease of the app is renewed over HTTP and over a WebSocket, and expires without', async (t) => {
   const { url, printed } = await startExample(t, 'app.ts', ADDRESS)
   const heartbeat = async (): Promise<number> => (await fetch(`${url}/leases/me/heartbeat`, { method: 'POST' })).status
   t.equal(await heartbeat(), 404)
@@ -69,8 +69,28 @@ t.test('a lease of the app is renewed over HTTP and over a WebSocket, and lapses
   const [answer] = await once(socket, 'message')
   t.same(JSON.parse(answer), { renewed: true })
 
-  await printed(/lease:me is over: FST_ERR_TASK_EXPIRED/)
+  await printed(/lease:me has ended: FST_ERR_TASK_EXPIRED/)
   t.equal(await heartbeat(), 409)
+})
+
+t.test('the command that renews a lease over a WebSocket prints what it receives', async (t) => {
+  const { url, output } = await startExample(t, 'app.ts', ADDRESS)
+  const [, add, renew] = /(curl -X PUT \S+\/leases\/you) && (node -e ".+")/.exec(output())!
+  t.equal((await fetch(add.split(' ').at(-1)!, { method: 'PUT' })).status, 201)
+  t.match(add, url)
+  const client = start(t, ['-c', `exec ${renew}`], { program: 'sh' })
+  await client.printed(/\{"renewed":true\}\n[^]*\{"renewed":true\}\n/)
+})
+
+t.test('a busy port is reported in a sentence that says how to choose another', async (t) => {
+  const server = createServer()
+  server.listen(0, 'localhost')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const app = start(t, ['examples/app.ts'], { env: { PORT: String(port) } })
+  t.equal(await app.exited, 1)
+  t.equal(app.output(), `Port ${port} is in use. Choose another one: PORT=${port + 1} npm start\n`)
 })
 
 t.test('the app serves the dashboard at the address that it prints', async (t) => {

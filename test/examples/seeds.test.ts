@@ -23,13 +23,13 @@ t.test('the receiver of the WebSocket feed goes when its client leaves, and is p
   t.equal(await feed.exited, 0)
 })
 
-t.test('a lease is renewed by its client, and lapses when the client is killed', async (t) => {
+t.test('a lease is renewed by its client, and expires when the client is killed', async (t) => {
   const lease = start(t, [example('lease.ts')])
   t.equal(await lease.exited, 0, lease.output())
   const output = lease.output()
   t.equal(output.match(/Heartbeat: 204/g)?.length, 4, 'four seconds and more')
   t.notMatch(output, 'Heartbeat: 410')
-  t.match(output, /The client is gone after 5 heartbeats\nThe lease has lapsed: Task 'session' was cancelled/)
+  t.match(output, /The client is gone after 5 heartbeats\nThe lease has expired: Task 'session' was cancelled/)
 })
 
 t.test('the primary works once before the workers start, and each worker has its task', async (t) => {
