@@ -1,0 +1,72 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { execute, project, tsc } from '../fixtures/packed'
+
+t.setTimeout(240_000)
+
+/** What a library on top of this one exports: nothing of it says its type. */
+const USER = `
+import Fastify, { type FastifyInstance } from 'fastify'
+import fastifyTasks from 'fastify-tasks'
+import 'fastify-tasks/jobs'
+
+export const build = async () => {
+  const app = Fastify()
+  await app.register(fastifyTasks)
+  return app
+}
+export const add = (app: FastifyInstance) => app.addTask(async (_app, task) => { task.updateProgress(1); return 42 }, { name: 'a' })
+export const get = (app: FastifyInstance) => app.getTask('a')
+export const snapshots = (app: FastifyInstance) => [...app.tasks].map((task) => task.toJSON())
+export const tasks = (app: FastifyInstance) => app.tasks
+export const cancel = (app: FastifyInstance) => app.cancelTask('a')
+export const addJob = (app: FastifyInstance) => app.addJob('kind', { id: 1 })
+export const getJob = (app: FastifyInstance) => app.getJob('a')
+export const jobs = (app: FastifyInstance) => app.jobs()
+export const jobSnapshots = async (app: FastifyInstance) => (await app.getJob('a'))?.toJSON()
+export const methods = (app: FastifyInstance) => ({ add: app.addTask, get: app.getTask, addJob: app.addJob, define: app.defineJob })
+export class Service {
+  constructor (private readonly app: FastifyInstance) {}
+  start () { return this.app.addTask(async (_app, { signal }) => signal) }
+  job () { return this.app.addJob('kind', {}) }
+  get all () { return this.app.tasks }
+}
+`
+
+const versions = ['5.4', '5.9', '7']
+const folder = mkdtempSync(join(tmpdir(), 'fastify-tasks-typescript-'))
+const compilers: Record<string, string> = { 6: tsc }
+t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+
+t.before(async () => {
+  const packages = versions.map((version) => `typescript-${version}@npm:typescript@${version}`)
+  const { code, stderr } = await execute('npm', ['install', '--prefix', folder, '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts', ...packages], folder)
+  if (code !== 0) return t.comment(`ONLY THE TYPESCRIPT OF THE CHECKOUT IS TRIED, since others cannot be installed: ${stderr}`)
+  for (const version of versions) compilers[version] = join(folder, 'node_modules', `typescript-${version}`, 'bin/tsc')
+})
+
+t.test('what a user exports of the plugins has declarations', async (t) => {
+  for (const [version, compiler] of Object.entries(compilers)) {
+    await t.test(`of TypeScript ${version}`, async (t) => {
+      const { folder, write } = project(t)
+      write('library.ts', USER)
+      // Its users have them checked against the same package.
+      write('user.ts', `import { add, addJob } from './library.js'
+        export const number = async (app: Parameters<typeof add>[0]): Promise<number> => await add(app)
+        export const job = (app: Parameters<typeof add>[0]) => addJob(app)`)
+      write('tsconfig.json', JSON.stringify({
+        compilerOptions: {
+          module: 'nodenext', target: 'es2022', lib: ['es2023', 'esnext.disposable'], types: ['node'], strict: true, skipLibCheck: true, declaration: true, outDir: 'dist', rootDir: '.'
+        },
+        files: ['library.ts', 'user.ts']
+      }))
+      const { stdout, stderr } = await execute(process.execPath, [compiler, '-p', '.'], folder)
+      t.equal(stdout + stderr, '')
+      const declarations = existsSync(join(folder, 'dist/library.d.ts')) ? readFileSync(join(folder, 'dist/library.d.ts'), 'utf8') : ''
+      t.match(declarations, /Task<number>/)
+      t.notMatch(declarations, /\/dist\/|node_modules/, 'which name what is exported alone')
+    })
+  }
+})
