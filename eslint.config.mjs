@@ -18,8 +18,9 @@ function room (name, others, ...more) {
 
 export default [
   ...neostandard({ ts: true, ignores: [...resolveIgnoresFromGitignore(), 'test/readme/**'] }),
-  room('tasks', ['control', 'jobs'], { group: ['fastify'], allowTypeImports: true, message: 'The core takes the types of fastify alone.' }),
-  room('control', ['tasks', 'jobs']),
-  room('jobs', ['tasks', 'control']),
-  room('shared', ['tasks', 'control', 'jobs'])
+  room('tasks', ['control', 'jobs', 'processes'], { group: ['fastify'], allowTypeImports: true, message: 'The core takes the types of fastify alone.' }),
+  room('control', ['tasks', 'jobs', 'processes']),
+  room('jobs', ['tasks', 'control', 'processes']),
+  room('processes', ['tasks', 'control', 'jobs']),
+  room('shared', ['tasks', 'control', 'jobs', 'processes'])
 ]

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
+import { Processes } from './lib/processes'
 import * as errors from './lib/shared/errors'
 import { kTasksControlBackend } from './lib/shared/control-backend'
 import { processIdentity } from './lib/shared/process-info'
@@ -7,6 +8,7 @@ import { createTasksBackend } from './lib/tasks/control-backend'
 import { checkPluginOptions } from './lib/tasks/options'
 import { TaskRegistry } from './lib/tasks/registry'
 import { whenReady } from './lib/shared/when-ready'
+import type { Emitter as TasksEmitter } from './types/process'
 import type * as types from './types/task'
 
 declare module 'fastify' {
@@ -36,24 +38,31 @@ declare module 'fastify' {
 }
 
 const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, options) => {
-  const registry = new TaskRegistry(app.log, checkPluginOptions(app.log, options))
+  const { emitter, peerTimeout, ...checked } = checkPluginOptions(app.log, options)
+  const registry = new TaskRegistry(app.log, checked)
+  const identity = processIdentity()
+  const backend = createTasksBackend(registry, identity)
+  const processes = emitter && new Processes(backend, { emitter, peerTimeout, cancelTimeout: checked.cancelTimeout, identity, log: app.log })
 
   app.decorate('addTask', function (work, options) { return registry.add(this, work, options) })
   app.decorate('getTask', (name: string) => registry.get(name) as types.Task<any> | undefined)
   app.decorate('cancelTask', (name, reason) => registry.cancel(name, reason))
   app.decorate('purgeTasks', () => registry.purge())
   app.decorate('tasks', registry.view)
-  app.decorate(kTasksControlBackend, createTasksBackend(registry, processIdentity()))
+  app.decorate(kTasksControlBackend, processes?.backend ?? backend)
 
-  app.addHook('onReady', (done) => {
+  app.addHook('onReady', async () => {
     whenReady(app, () => registry.open())
-    done()
+    await processes?.open()
   })
   app.addHook('preClose', (done) => {
     registry.prepareClose()
     done()
   })
-  app.addHook('onClose', () => registry.close())
+  app.addHook('onClose', async () => {
+    await registry.close()
+    await processes?.close()
+  })
 }
 
 interface FastifyTasks extends FastifyPluginAsync<types.FastifyTasksOptions> {
@@ -67,6 +76,7 @@ const fastifyTasks = fp(plugin, { fastify: '5.x', name: 'fastify-tasks' }) as Fa
 
 // eslint-disable-next-line @typescript-eslint/no-redeclare -- types alone, for `import type { Task } from 'fastify-tasks'`
 namespace fastifyTasks {
+  export type Emitter = TasksEmitter
   export type FastifyTasksOptions = types.FastifyTasksOptions
   export type Task<T = unknown> = types.Task<T>
   export type TaskEvents = types.TaskEvents

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { Emitter } from './process'
 
 /**
  * Where a task stands. The first three are *live*.
@@ -120,4 +121,11 @@ export interface FastifyTasksOptions {
   closeTimeout?: number
   /** How many ended named tasks are kept for `getTask` until they are purged; the oldest leaves first. Default 1,000. */
   keepEnded?: number
+  /**
+   * Carries control between processes: the routes, the feed and the dashboard serve the tasks of all that share it. An
+   * mqemitter, such as `mqemitter-redis`. It is not closed with the app. Left out, they serve the tasks of this process.
+   */
+  emitter?: Emitter
+  /** How long an answer waits for another process before it names it as missing, in ms. Default 1,000. */
+  peerTimeout?: number
 }

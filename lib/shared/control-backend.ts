@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { JobSnapshot } from '../../types/job'
 import type { TaskSnapshot, TaskState } from '../../types/task'
-import type { ProcessIdentity, ProcessNumbers } from './process-info'
+import type { ProcessIdentity } from '../../types/process'
+import type { ProcessNumbers } from './process-info'
 
 /** A task or a job as JSON, and the process it lives in where several are served. */
 export type Snapshot = (TaskSnapshot | JobSnapshot) & { group?: string, process?: ProcessIdentity }

@@ -19,6 +19,17 @@ export const FST_ERR_TASK_NAME_IN_USE = createError<'FST_ERR_TASK_NAME_IN_USE', 
 export const FST_ERR_TASK_NOT_FOUND = createError<'FST_ERR_TASK_NOT_FOUND', [name: string]>(
   'FST_ERR_TASK_NOT_FOUND', "Task '%s' was not found", 404)
 
+/** No process that has answered has a task of this name, and some have not answered: `missing` has their ids. */
+export class FST_ERR_TASK_OUT_OF_REACH extends createError<'FST_ERR_TASK_OUT_OF_REACH', [name: string, processes: string]>(
+  'FST_ERR_TASK_OUT_OF_REACH', "Task '%s' was not found, but these processes did not answer: %s", 503) {
+  readonly missing: string[]
+
+  constructor (name: string, ...missing: string[]) {
+    super(name, missing.join(', '))
+    this.missing = missing
+  }
+}
+
 /** The task is no longer live, so there is nothing to cancel or renew. */
 export const FST_ERR_TASK_NOT_LIVE = createError<'FST_ERR_TASK_NOT_LIVE', [name: string, state: string]>(
   'FST_ERR_TASK_NOT_LIVE', "Task '%s' is no longer live: %s", 409)

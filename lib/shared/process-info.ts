@@ -1,13 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks'
-
-/** A process as others see it. `id` is that of one app in it, so that two apps of one process are two. */
-export interface ProcessIdentity {
-  id: string
-  pid: number
-  hostname: string
-}
+import type { ProcessIdentity } from '../../types/process'
 
 /** How the process is: `uptime` and `eventLoopDelay` in ms, `heapUsed` in bytes. */
 export interface ProcessNumbers extends ProcessIdentity {

@@ -1,6 +1,7 @@
 import { FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
 import type { ControlBackend, ControlFilter, Counts, Snapshot } from '../shared/control-backend'
-import { processNumbers, type ProcessIdentity } from '../shared/process-info'
+import { processNumbers } from '../shared/process-info'
+import type { ProcessIdentity } from '../../types/process'
 import type { TaskRegistry } from './registry'
 import type { Task } from './task'
 

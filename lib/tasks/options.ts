@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import type { FastifyBaseLogger } from 'fastify'
 import type { FastifyTasksOptions, TaskOptions, TaskProgress } from '../../types/task'
 import { FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_INVALID_OPTION } from '../shared/errors'
@@ -6,10 +7,14 @@ import { checkOptions, checkRegistration, formatValue, integer, nonEmptyString, 
 const PLUGIN_OPTIONS: OptionChecks = {
   cancelTimeout: integer(0),
   closeTimeout: integer(0),
-  keepEnded: integer(0, Number.MAX_SAFE_INTEGER)
+  keepEnded: integer(0, Number.MAX_SAFE_INTEGER),
+  emitter: ['an mqemitter', isEmitter],
+  peerTimeout: integer(1)
 }
 
-const PLUGIN_DEFAULTS: Required<FastifyTasksOptions> = { cancelTimeout: 5_000, closeTimeout: 10_000, keepEnded: 1_000 }
+type CheckedOptions = Required<Omit<FastifyTasksOptions, 'emitter'>> & Pick<FastifyTasksOptions, 'emitter'>
+
+const PLUGIN_DEFAULTS: CheckedOptions = { cancelTimeout: 5_000, closeTimeout: 10_000, keepEnded: 1_000, peerTimeout: 1_000 }
 
 const TASK_OPTIONS: OptionChecks = {
   name: nonEmptyString,
@@ -21,7 +26,7 @@ const TASK_OPTIONS: OptionChecks = {
 const NO_OPTIONS: TaskOptions = Object.freeze({})
 
 /** @throws FST_ERR_TASK_INVALID_OPTION naming the option whose value is wrong */
-export function checkPluginOptions (log: FastifyBaseLogger, options: FastifyTasksOptions): Required<FastifyTasksOptions> {
+export function checkPluginOptions (log: FastifyBaseLogger, options: FastifyTasksOptions): CheckedOptions {
   return { ...PLUGIN_DEFAULTS, ...checkRegistration(log, 'fastify-tasks', options, PLUGIN_OPTIONS, FST_ERR_TASK_INVALID_OPTION) }
 }
 
@@ -59,4 +64,9 @@ function copyJsonObject (value: unknown): Record<string, unknown> | undefined {
   } catch { // undefined, a function, a cycle, a BigInt, a toJSON that throws
     return undefined
   }
+}
+
+/** Not one of Node's own, whose `emit` takes the event and its arguments apart. */
+function isEmitter (value: any): boolean {
+  return !(value instanceof EventEmitter) && ['on', 'emit', 'removeListener'].every((method) => typeof value?.[method] === 'function')
 }

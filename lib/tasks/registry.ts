@@ -25,7 +25,7 @@ export class TaskRegistry implements TaskOwner {
   private turn: Promise<void> | undefined
   private lastNumber = 0
 
-  constructor (private readonly log: FastifyBaseLogger, options: Required<api.FastifyTasksOptions>) {
+  constructor (private readonly log: FastifyBaseLogger, options: Required<Pick<api.FastifyTasksOptions, 'cancelTimeout' | 'closeTimeout' | 'keepEnded'>>) {
     this.cancelTimeout = options.cancelTimeout
     this.closeTimeout = options.closeTimeout
     this.keepEnded = options.keepEnded

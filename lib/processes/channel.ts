@@ -1,0 +1,113 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { Emitter } from '../../types/process'
+import { guardEmitter } from './emitter-guard'
+
+type Listener = Parameters<Emitter['on']>[1]
+
+/** The user's emitter: whatever it does (throw, fail, fall silent), nothing here throws. Knows whether it delivers. */
+export class Channel {
+  /** Messages do not get through: other processes are out of reach, and may be well. */
+  down = false
+  private readonly listeners = new Map<string, Listener>()
+  /** The emitter's last complaint that came with no message. */
+  private complaint: unknown
+  /** Whether the emitter has ever called back. One that never does is taken at its word. */
+  private callsBack = false
+  private readonly unguard: () => void
+
+  private unreadableAt = -Infinity
+
+  constructor (private readonly emitter: Emitter, private readonly log: FastifyBaseLogger) {
+    this.unguard = guardEmitter(emitter, {
+      complaint: (error) => { this.complaint = error },
+      unreadable: (error) => this.reportUnreadable(error)
+    })
+  }
+
+  /** Resolves when the subscription stands, as far as the emitter says so. */
+  subscribe (topic: string, receive: (payload: unknown) => void): Promise<void> {
+    const listener: Listener = (message, done) => {
+      try {
+        receive(message?.payload)
+      } catch (error) {
+        this.log.debug({ err: error, topic }, 'A message of another process could not be handled')
+      }
+      done?.()
+    }
+    this.listeners.set(topic, listener)
+    return this.call((done) => this.emitter.on(topic, listener, done))
+  }
+
+  unsubscribe (topic: string): Promise<void> {
+    const listener = this.listeners.get(topic)
+    if (listener === undefined) return Promise.resolve()
+    this.listeners.delete(topic)
+    return this.call((done) => this.emitter.removeListener(topic, listener, done))
+  }
+
+  /** A subscription that an emitter gave up silently while its server was away. */
+  resubscribe (): void {
+    for (const [topic, listener] of this.listeners) {
+      this.call((done) => this.emitter.removeListener(topic, listener, done))
+      const again: Listener = (message, done) => listener(message, done)
+      this.listeners.set(topic, again)
+      this.call((done) => this.emitter.on(topic, again, done))
+    }
+  }
+
+  /** Resolves to whether the emitter has taken the message: at once if it never says so. */
+  send (topic: string, payload: string): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (!this.callsBack) setImmediate(resolve, true)
+      const done = (error?: unknown): void => {
+        this.callsBack = true
+        if (error != null) this.fail(error)
+        resolve(error == null)
+      }
+      try {
+        this.emitter.emit({ topic, payload }, done)
+      } catch (error) {
+        done(error)
+      }
+    })
+  }
+
+  /** Reports an outage, once. */
+  fail (error?: unknown): void {
+    if (this.down) return
+    this.down = true
+    this.log.warn({ err: error ?? this.complaint }, 'The emitter does not deliver: the tasks of other processes are out of reach')
+  }
+
+  recover (): void {
+    if (!this.down) return
+    this.down = false
+    this.complaint = undefined
+    this.log.debug('The emitter delivers again')
+  }
+
+  /** The emitter itself stays open: it is the user's. */
+  async close (): Promise<void> {
+    await Promise.all([...this.listeners.keys()].map((topic) => this.unsubscribe(topic)))
+    this.unguard()
+  }
+
+  /** Once a minute: whoever floods a topic must not flood the log. */
+  private reportUnreadable (error: unknown): void {
+    const now = performance.now()
+    if (now - this.unreadableAt < 60_000) return
+    this.unreadableAt = now
+    this.log.error({ err: error }, 'A message of the emitter could not be handled')
+  }
+
+  private call (method: (done: () => void) => unknown): Promise<void> {
+    return new Promise((resolve) => {
+      try {
+        method(() => resolve())
+      } catch (error) {
+        this.fail(error)
+        resolve()
+      }
+    })
+  }
+}

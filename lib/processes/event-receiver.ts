@@ -1,0 +1,114 @@
+import type { ControlBackend } from '../shared/control-backend'
+import type { LiveReader } from './live-reader'
+import type { Message } from './messages'
+import type { Peer } from './peers'
+import { RemoteEntry, type RemoteEntries } from './remote-entries'
+import { isEvent, readSnapshot } from './snapshots'
+
+type Listener = Parameters<ControlBackend['subscribe']>[0]
+type OnGone = NonNullable<Parameters<ControlBackend['subscribe']>[1]>
+
+/** How far the events of a peer are known. */
+interface Track {
+  /** The number of its last message; `undefined` before the first. */
+  sequence: number | undefined
+  /** Its live tasks are to be asked for: it has just come into reach, or something was lost. */
+  stale: boolean
+  /** They are being asked for. */
+  reading: boolean
+}
+
+interface Host {
+  /** Somebody listens, from now on. @returns the peers that are there */
+  listen (): Peer[]
+  /** Nobody listens any more. */
+  unlisten (): void
+}
+
+/** Passes what happens in other processes on to those who listen here. */
+export class EventReceiver {
+  private readonly listeners = new Set<{ listener: Listener, onGone?: OnGone }>()
+  private readonly tracks = new Map<Peer, Track>()
+
+  constructor (private readonly entries: RemoteEntries, private readonly reader: LiveReader, private readonly host: Host) {}
+
+  get listening (): boolean {
+    return this.listeners.size > 0
+  }
+
+  /** The live tasks of those who are there by now the listener reads by itself. */
+  add (listener: Listener, onGone?: OnGone): () => void {
+    const entry = { listener, onGone }
+    this.listeners.add(entry)
+    if (this.listeners.size === 1) {
+      for (const peer of this.host.listen()) this.tracks.set(peer, { sequence: undefined, stale: false, reading: false })
+    }
+    return () => {
+      if (!this.listeners.delete(entry) || this.listening) return
+      this.tracks.clear()
+      this.host.unlisten()
+    }
+  }
+
+  join (peer: Peer): void {
+    if (this.listening) this.tracks.set(peer, { sequence: undefined, stale: true, reading: false })
+  }
+
+  leave (peer: Peer): void {
+    if (this.tracks.delete(peer)) this.tellGone(peer)
+  }
+
+  /** A beat tells of lost events too, where no other came after them. */
+  heard (peer: Peer): void {
+    const track = this.tracks.get(peer)
+    if (track === undefined) return
+    const { sequence } = peer.beat
+    if (sequence !== undefined && sequence > (track.sequence ??= sequence)) this.lose(peer, track, sequence)
+    if (track.stale && !track.reading) this.readAgain(peer, track)
+  }
+
+  receive (peer: Peer, { items: [sequence, ...events] }: Message): void {
+    const track = this.tracks.get(peer)
+    if (track === undefined || !Number.isSafeInteger(sequence)) return
+    const number = sequence as number
+    // Delivered twice, or after one that has made up for it.
+    if (track.sequence !== undefined && number <= track.sequence) return
+    if (track.sequence !== undefined && number > track.sequence + 1) this.lose(peer, track, number)
+    track.sequence = number
+    for (const item of events) {
+      if (!Array.isArray(item) || !isEvent(item[0])) continue
+      const snapshot = readSnapshot(item[1], peer)
+      if (snapshot === undefined) continue
+      this.entries.update(item[0], snapshot)
+      const entry = new RemoteEntry(snapshot)
+      for (const { listener } of this.listeners) listener(item[0], entry)
+    }
+    this.heard(peer)
+  }
+
+  private lose (peer: Peer, track: Track, sequence: number): void {
+    track.sequence = sequence
+    track.stale = true
+    this.tellGone(peer)
+  }
+
+  private async readAgain (peer: Peer, track: Track): Promise<void> {
+    track.reading = true
+    track.stale = false
+    const pages = this.reader.read(peer)
+    let page = await pages.next()
+    // Neither once it has left, nor once nobody listens.
+    for (; page.done !== true && this.tracks.get(peer) === track; page = await pages.next()) {
+      for (const entry of page.value) {
+        for (const { listener } of this.listeners) listener('snapshot', entry)
+      }
+    }
+    track.reading = false
+    // With its next beat.
+    if (page.value === false) track.stale = true
+  }
+
+  private tellGone ({ id, pid, hostname }: Peer): void {
+    for (const { onGone } of this.listeners) onGone?.({ id, pid, hostname })
+  }
+}

@@ -1,0 +1,81 @@
+import type { ControlBackend, ControlEvent, LiveEntry } from '../shared/control-backend'
+import type { Channel } from './channel'
+import { MAX_MESSAGE, TOPICS, encode } from './messages'
+import { writeSnapshot } from './snapshots'
+
+// How long events wait for others to cross with them, in ms.
+const WINDOW = 20
+const MAX_WAITING = MAX_MESSAGE / 2
+// An emitter that has not said by then whether it has taken the events never will.
+const CONFIRMATION_TIMEOUT = 5_000
+
+/** Sends what happens to the tasks of this process, while somebody in another listens. */
+export class EventSender {
+  private number = 0
+  private unsubscribe: (() => void) | undefined
+  private exposes = false
+  private items: string[] = []
+  private size = 0
+  private timer: NodeJS.Timeout | undefined
+  private unconfirmedSince: number | undefined
+
+  constructor (private readonly id: string, private readonly own: ControlBackend, private readonly channel: Channel) {}
+
+  /** The number of the last message, while there are any: a gap tells that events were lost. */
+  get sequence (): number | undefined {
+    return this.unsubscribe && this.number
+  }
+
+  /** Whether somebody listens, and whether error text may cross. */
+  update (listened: boolean, exposes: boolean): void {
+    this.exposes = exposes
+    if (listened === (this.unsubscribe !== undefined)) return
+    if (listened) {
+      // Whoever has listened all the time, and was thought to be gone, sees that something is missing.
+      this.number++
+      this.unsubscribe = this.own.subscribe((event, entry) => this.add(event, entry))
+    } else {
+      this.unsubscribe!()
+      this.unsubscribe = undefined
+      this.clear()
+    }
+  }
+
+  /** Sends what waits: what is answered next must not come before it. */
+  flush (): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    if (this.items.length === 0) return
+    if (this.channel.down) return this.lose()
+    if (this.unconfirmedSince !== undefined && performance.now() - this.unconfirmedSince < CONFIRMATION_TIMEOUT) return
+    const { items } = this
+    this.clear()
+    this.unconfirmedSince = performance.now()
+    const payload = encode('events', this.id, [String(++this.number), ...items])
+    this.channel.send(TOPICS.events, payload).then(() => {
+      this.unconfirmedSince = undefined
+      this.flush()
+    })
+  }
+
+  private add (event: ControlEvent, entry: LiveEntry): void {
+    const item = `["${event}",${writeSnapshot(entry.toJSON(), this.exposes)}]`
+    this.size += item.length
+    if (this.size > MAX_WAITING) return this.lose()
+    this.items.push(item)
+    this.timer ??= setTimeout(() => this.flush(), WINDOW).unref()
+  }
+
+  /** The number is missing then, and who listens asks anew. */
+  private lose (): void {
+    this.clear()
+    this.number++
+  }
+
+  private clear (): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.items = []
+    this.size = 0
+  }
+}

@@ -1,0 +1,91 @@
+import type { Channel } from './channel'
+import { TOPICS, encode } from './messages'
+import type { Beat } from './peers'
+
+/** How often a process says that it is there, in ms: the same in all of them. */
+const INTERVAL = 1_000
+/** How long, after it has said so first, a new process waits for the beats of the others, in ms. */
+const JOIN_TIME = 100
+/** After so many undelivered beats in a row the emitter counts as down; one alone may be a stall. */
+const MAX_LATE = 2
+/** After so many, a subscription counts as lost. */
+const RESUBSCRIBE = 3
+
+interface PresenceOptions {
+  id: string
+  channel: Channel
+  /** What the beats say. */
+  beat: () => Beat
+  /** An interval has passed in which the emitter has delivered. */
+  onTick: () => void
+}
+
+/** Tells the others that this process is there, and learns by its own beats whether the emitter delivers. */
+export class Presence {
+  /** Resolves when the others have had the time to answer the first beat. */
+  joined: Promise<void> = Promise.resolve()
+  private timer: NodeJS.Timeout | undefined
+  // Of the last beat: whether the emitter has taken it, and whether it came back, if it ever does.
+  private taken = true
+  private returned = true
+  private everReturned = false
+  private late = 0
+
+  constructor (private readonly options: PresenceOptions) {}
+
+  /** Resolves when the emitter has taken the first beat. */
+  async start (): Promise<void> {
+    this.timer = setInterval(() => this.tick(), INTERVAL).unref()
+    const taken = this.send(TOPICS.all, true)
+    this.joined = taken.then(() => new Promise((resolve) => { setTimeout(resolve, JOIN_TIME) }))
+    await taken
+  }
+
+  stop (): void {
+    clearInterval(this.timer)
+  }
+
+  /** Tells all of what has changed. */
+  beat (): void {
+    this.send(TOPICS.all)
+  }
+
+  /** Answers one that has just come. */
+  greet (id: string): void {
+    this.options.channel.send(TOPICS.of(id), this.encode())
+  }
+
+  /** A beat of this process has come back. */
+  receiveOwn (): void {
+    this.returned = true
+    this.everReturned = true
+  }
+
+  private tick (): void {
+    const { channel, onTick } = this.options
+    if (this.taken && (this.returned || !this.everReturned)) {
+      const wasDown = channel.down
+      this.late = 0
+      channel.recover()
+      // An emitter that connects once its server is there may have lost what it was to subscribe to before.
+      if (wasDown && !this.returned) channel.resubscribe()
+      onTick()
+    } else {
+      this.late++
+      if (this.late >= MAX_LATE) channel.fail()
+      if (this.taken && this.late % RESUBSCRIBE === 0) channel.resubscribe()
+    }
+    this.taken = false
+    this.returned = false
+    this.beat()
+  }
+
+  private async send (topic: string, hello?: true): Promise<void> {
+    if (await this.options.channel.send(topic, this.encode(hello))) this.taken = true
+  }
+
+  private encode (hello?: true): string {
+    const { id, beat } = this.options
+    return encode('beat', id, [JSON.stringify({ ...beat(), hello })])
+  }
+}

@@ -1,0 +1,69 @@
+import type { ControlEvent, LiveEntry, Snapshot } from '../shared/control-backend'
+
+/** A task of another process, as it was last heard of. */
+export class RemoteEntry implements LiveEntry {
+  /** @param page keeps those that were read together up to date, as long as one of them is held */
+  constructor (private snapshot: Snapshot, readonly page?: object) {}
+
+  get name (): string {
+    return this.snapshot.name
+  }
+
+  get createdAt (): number {
+    return this.snapshot.createdAt
+  }
+
+  update (snapshot: Snapshot): void {
+    this.snapshot = snapshot
+  }
+
+  toJSON (): Snapshot {
+    return this.snapshot
+  }
+}
+
+const keyOf = ({ process, name, createdAt }: Snapshot): string => `${process!.id} ${createdAt} ${name}`
+
+/** Tasks that were asked for, on their way: those whose end is heard of first. */
+export type Reading = Set<string>
+
+/**
+ * The entries that somebody holds until a client has read what came before: events keep them up to date. For how long they are
+ * held, only the garbage collector knows.
+ */
+export class RemoteEntries {
+  private readonly pages = new Set<WeakRef<Map<string, RemoteEntry>>>()
+  private readonly readings = new Set<Reading>()
+
+  /** Begins to ask for tasks. */
+  open (): Reading {
+    const reading: Reading = new Set()
+    this.readings.add(reading)
+    return reading
+  }
+
+  close (reading: Reading): void {
+    this.readings.delete(reading)
+  }
+
+  /** @returns entries of those that have not ended meanwhile */
+  hold (snapshots: Snapshot[], reading: Reading): RemoteEntry[] {
+    const page = new Map<string, RemoteEntry>()
+    for (const snapshot of snapshots) {
+      const key = keyOf(snapshot)
+      if (!reading.has(key)) page.set(key, new RemoteEntry(snapshot, page))
+    }
+    this.pages.add(new WeakRef(page))
+    return [...page.values()]
+  }
+
+  update (event: ControlEvent, snapshot: Snapshot): void {
+    const key = keyOf(snapshot)
+    if (event === 'end') for (const reading of this.readings) reading.add(key)
+    for (const reference of this.pages) {
+      const page = reference.deref()
+      if (page === undefined) this.pages.delete(reference)
+      else page.get(key)?.update(snapshot)
+    }
+  }
+}

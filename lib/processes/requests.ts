@@ -1,0 +1,133 @@
+import { MAX_TIMEOUT } from '../shared/option-checks'
+import type { Outbox } from './outbox'
+import { TOPICS, type Message } from './messages'
+import type { Peer } from './peers'
+
+/** What came of a request in one process. */
+export interface Reply {
+  peer: Peer
+  /** `ok`: done. `none`: it has no such task. `refused`: it has, but the state forbids it. */
+  status: 'ok' | 'none' | 'refused'
+  /** Not validated. */
+  value: unknown
+}
+
+export interface Replies {
+  replies: Reply[]
+  /** The ids of those that have not answered, or could not. */
+  missing: string[]
+}
+
+interface Pending {
+  /** Those whose answer is awaited, with the limit of one that has said that it is at work. */
+  waiting: Map<Peer, NodeJS.Timeout | undefined>
+  result: Replies
+  enough: (reply: Reply) => boolean
+  resolve: (result: Replies) => void
+}
+
+const FINAL: readonly unknown[] = ['ok', 'none', 'refused', 'failed']
+
+const never = (_reply: Reply): boolean => false
+
+/** The requests of this process to others. */
+export class Requests {
+  private readonly pending = new Map<number, Pending>()
+  private lastId = 0
+  /** Of this turn: they share a timer. */
+  private batch: number[] | undefined
+  private readonly timers = new Set<NodeJS.Timeout>()
+
+  constructor (
+    private readonly outbox: Outbox,
+    private readonly peerTimeout: number,
+    private readonly isDown: () => boolean
+  ) {}
+
+  /**
+   * Asks the peers, and waits until all have answered, one that is `enough` has, or the time is over: `peerTimeout` for a sign
+   * that the request has arrived, and as long as a peer says that it may take.
+   */
+  ask (peers: Peer[], operation: string, args: object, enough = never): Promise<Replies> {
+    // What would wait in the emitter until its server is back is not sent.
+    if (peers.length === 0 || this.isDown()) return Promise.resolve({ replies: [], missing: peers.map(({ id }) => id) })
+    const id = ++this.lastId
+    const topic = peers.length === 1 ? TOPICS.of(peers[0].id) : TOPICS.all
+    this.outbox.push(topic, 'ask', `[${id},${JSON.stringify(operation)},${JSON.stringify(args)},${this.peerTimeout}]`)
+    this.schedule(id)
+    return new Promise((resolve) => {
+      this.pending.set(id, { waiting: new Map(peers.map((peer) => [peer, undefined])), result: { replies: [], missing: [] }, enough, resolve })
+    })
+  }
+
+  /** The answers of a peer: nobody else's count, and each counts once. */
+  receive (peer: Peer, { items }: Message): void {
+    for (const item of items) {
+      if (!Array.isArray(item)) continue
+      const [id, status, value] = item as [number, string, unknown]
+      const request = this.pending.get(id)
+      if (request === undefined || !request.waiting.has(peer)) continue
+      if (status === 'working') this.extend(id, request, peer, value)
+      else if (FINAL.includes(status)) this.settle(id, request, peer, status === 'failed' ? undefined : { peer, value, status: status as Reply['status'] })
+    }
+  }
+
+  /** It has gone, and will answer nothing any more. */
+  lose (peer: Peer): void {
+    for (const [id, request] of this.pending) this.miss(id, request, peer)
+  }
+
+  close (): void {
+    for (const timer of this.timers) clearTimeout(timer)
+    for (const [id, request] of this.pending) {
+      for (const peer of request.waiting.keys()) this.miss(id, request, peer)
+    }
+  }
+
+  private schedule (id: number): void {
+    if (this.batch === undefined) {
+      const batch: number[] = []
+      this.batch = batch
+      setImmediate(() => { this.batch = undefined })
+      // A turn later: after a stall, timers come before the answers that have arrived meanwhile.
+      const timer = setTimeout(() => {
+        this.timers.delete(timer)
+        setImmediate(() => this.expire(batch))
+      }, this.peerTimeout)
+      this.timers.add(timer)
+    }
+    this.batch.push(id)
+  }
+
+  private expire (ids: number[]): void {
+    for (const id of ids) {
+      const request = this.pending.get(id)
+      if (request === undefined) continue
+      for (const [peer, limit] of request.waiting) {
+        if (limit === undefined) this.miss(id, request, peer)
+      }
+    }
+  }
+
+  private extend (id: number, request: Pending, peer: Peer, within: unknown): void {
+    if (request.waiting.get(peer) !== undefined || !Number.isInteger(within)) return
+    const wait = Math.min(Math.max(within as number, 0) + this.peerTimeout, MAX_TIMEOUT)
+    request.waiting.set(peer, setTimeout(() => this.miss(id, request, peer), wait))
+  }
+
+  private miss (id: number, request: Pending, peer: Peer): void {
+    if (request.waiting.has(peer)) this.settle(id, request, peer)
+  }
+
+  private settle (id: number, request: Pending, peer: Peer, reply?: Reply): void {
+    clearTimeout(request.waiting.get(peer))
+    request.waiting.delete(peer)
+    if (reply === undefined) request.result.missing.push(peer.id)
+    else request.result.replies.push(reply)
+    if (request.waiting.size > 0 && (reply === undefined || !request.enough(reply))) return
+    this.pending.delete(id)
+    for (const limit of request.waiting.values()) clearTimeout(limit)
+    request.waiting.clear()
+    request.resolve(request.result)
+  }
+}
