@@ -11,7 +11,7 @@ import tasksDashboard from 'fastify-tasks/dashboard'
 interface Report { rows: number }
 interface ById { Params: { id: string } }
 
-// A browser that shows the dashboard may hold a connection that it never used, for which closing would wait.
+// A browser opens spare connections, and app.close() would wait for those that never carried a request.
 const app = Fastify({ forceCloseConnections: true, logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
 
 async function main (): Promise<void> {
@@ -20,7 +20,7 @@ async function main (): Promise<void> {
   await app.register(reports, { prefix: '/reports' })
   await app.register(feed, { prefix: '/feed' })
   await app.register(leases, { prefix: '/leases' })
-  // Open to everybody, as this app listens on this machine alone. Yours needs a hook: see "Protect these routes".
+  // Open to everybody, because this app listens on this machine only. Yours needs a hook: see "Protect these routes" in docs/control.md.
   await app.register(tasksDashboard, { prefix: '/tasks', onRequest: [] })
 
   const address = await listen(Number(process.env.PORT ?? 3000))
@@ -45,7 +45,7 @@ async function listen (port: number): Promise<string | undefined> {
   }
 }
 
-// --- A report: answered with 202 at once, built in the background, fetched when it is done ---
+// --- A report: the reply is 202 at once, the report is built in the background and fetched later ---
 
 const buildReport: TaskFunction<Report> = async (_app, task) => {
   for (let percent = 0; percent <= 100; percent += 5) {
@@ -67,7 +67,7 @@ async function reports (app: FastifyInstance): Promise<void> {
   app.get<ById>('/:id', async (request) => {
     const task = app.getTask<Report>(`report:${request.params.id}`)
     if (task === undefined) throw new errors.FST_ERR_TASK_NOT_FOUND(`report:${request.params.id}`)
-    // Not the task itself: the reply would wait for its end.
+    // Not the task itself: the reply would wait until the task has ended.
     return { state: task.state, progress: task.progress, result: task.result }
   })
 
@@ -88,7 +88,7 @@ async function feed (app: FastifyInstance): Promise<void> {
   }, { name: 'poller' })
 
   app.get('/', { websocket: true }, (socket, request) => {
-    // Listened for at once: what the client sends before the receiver's first turn would be lost.
+    // Attached at once: a message that arrives before the receiver starts would be lost.
     socket.on('message', (message) => socket.send(JSON.stringify({ received: message.toString() })))
     socket.on('close', () => receiver.cancel('the client has left'))
 
@@ -101,11 +101,11 @@ async function feed (app: FastifyInstance): Promise<void> {
   })
 }
 
-// --- A lease: a task that lives as long as its client renews it, over HTTP or a WebSocket ---
+// --- A lease: a task that runs as long as its client renews it, over HTTP or a WebSocket ---
 
 async function leases (app: FastifyInstance): Promise<void> {
   app.put<ById>('/:id', async (request, reply) => {
-    // A name in use is answered with 409: the error brings its status.
+    // A name in use is answered with 409: the error has the status.
     app.addTask(async (_app, { name, signal }) => {
       await once(signal, 'abort')
       console.log(`${name} has ended: ${signal.reason.code ?? signal.reason}`)

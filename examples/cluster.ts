@@ -1,4 +1,4 @@
-// Work done once, in the primary, before the workers start; then a task in each worker, and none in the primary.
+// Work that runs once, in the primary, before the workers start; then a task in each worker, and none in the primary.
 import cluster from 'node:cluster'
 import { once } from 'node:events'
 import closeWithGrace from 'close-with-grace'
@@ -11,7 +11,7 @@ async function primary (): Promise<void> {
   console.log(`primary ${process.pid}: migrating, once`)
   await migrate()
   for (let i = 0; i < WORKERS; i++) cluster.fork()
-  // A signal sent to the primary alone is passed on.
+  // Passes on a signal that only the primary received.
   closeWithGrace(async () => {
     const workers = Object.values(cluster.workers ?? {}).map((worker) => worker!)
     await Promise.all(workers.map((worker) => {

@@ -1,4 +1,4 @@
-// A feed over a WebSocket, and a task for each client that receives what it sends.
+// A feed over a WebSocket, and for each client a task that receives its messages.
 import { once } from 'node:events'
 import fastifyWebsocket from '@fastify/websocket'
 import closeWithGrace from 'close-with-grace'
@@ -11,7 +11,7 @@ async function main (): Promise<void> {
   await app.register(fastifyTasks)
 
   app.get('/feed', { websocket: true }, (socket, request) => {
-    // Listened for at once: a message that comes before the receiver's first turn would be lost.
+    // Attached at once: a message that arrives before the receiver starts would be lost.
     socket.on('message', (message) => socket.send(`received: ${message.toString()}`))
 
     const receiver = app.addTask(async (_app, { name, signal }) => {

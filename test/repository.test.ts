@@ -18,8 +18,8 @@ t.test('every script that CI and the contributors\' guide run is there', async (
   t.same(scriptsOf('npm test, `npm run lint:fix` and npm run fuzz -- 3'), ['test', 'lint:fix', 'fuzz'])
 })
 
-t.test("every file that the contributors' guide names is there", async (t) => {
-  const paths = Array.from(read('CONTRIBUTING.md').matchAll(/`((?:test|docs|lib|examples|types|\.ci|\.github)\/[\w./-]*)`/g), ([, path]) => path)
+t.test('every file that CONTRIBUTING.md and SECURITY.md name is there', async (t) => {
+  const paths = Array.from((read('CONTRIBUTING.md') + read('SECURITY.md')).matchAll(/`((?:test|docs|lib|examples|types|\.ci|\.github)\/[\w./-]*)`/g), ([, path]) => path)
   t.ok(paths.length > 3)
   for (const path of paths) t.ok(existsSync(join(root, path)), path)
 })

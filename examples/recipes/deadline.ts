@@ -1,4 +1,4 @@
-// AbortSignal.timeout: a deadline for a task. Its reason tells it from any other cancel.
+// AbortSignal.timeout: a deadline for a task. Its reason distinguishes it from other cancels.
 import { setTimeout } from 'node:timers/promises'
 import Fastify from 'fastify'
 import fastifyTasks from 'fastify-tasks'

@@ -6,18 +6,18 @@ import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '
 import Fastify from 'fastify'
 import fastifyTasks, { type Task } from 'fastify-tasks'
 
-/** Needs a global tracer provider and context manager, as the SDK of OpenTelemetry sets them up. */
+/** Needs a global tracer provider and context manager, which the OpenTelemetry SDK sets up. */
 function traceTasks (): void {
   const tracer = trace.getTracer('fastify-tasks')
   const spans = new WeakMap<Task, Span>()
 
-  // A task starts in the context of whoever added it, so its span becomes a child of theirs.
+  // A task starts in the async context of the call of addTask, so its span becomes a child of the span there.
   function begin ({ task }: { task: Task }): void {
     spans.set(task, tracer.startSpan(`task ${task.name}`, { attributes: { 'task.name': task.name } }))
   }
 
   function fail ({ task, error }: { task: Task, error: unknown }): void {
-    // Stopped as it was told to: no failure.
+    // Stopped by a cancel: not a failure.
     if (task.state === 'cancelling') return
     spans.get(task)?.recordException(error as Error)
     spans.get(task)?.setStatus({ code: SpanStatusCode.ERROR })
@@ -30,7 +30,7 @@ function traceTasks (): void {
 
   tracingChannel<string, { task: Task }>('fastify-tasks.run').subscribe({
     start: begin,
-    // The synchronous part is over: for a function that has thrown, that was all.
+    // The synchronous part has ended. If it threw, no asynchronous part follows.
     end: (message) => { if ('error' in message) finish(message) },
     asyncStart () {},
     asyncEnd: finish,
@@ -49,7 +49,7 @@ async function main (): Promise<void> {
   const tracer = trace.getTracer('http')
 
   app.post('/reports/:id', async (request, reply) => {
-    // Usually @fastify/otel has done this.
+    // Usually @fastify/otel does this.
     const { id } = request.params as { id: string }
     tracer.startActiveSpan(`POST /reports/${id}`, (span) => {
       app.addTask(async (_app, { signal }) => {
@@ -64,7 +64,7 @@ async function main (): Promise<void> {
   for (const id of ['good', 'bad', 'long']) {
     await app.inject({ method: 'POST', url: `/reports/${id}` })
     const task = app.getTask(`report:${id}`)!
-    // Let it start, then cancel the one that would not end.
+    // Wait for its start, then cancel the long one.
     while (task.startedAt === undefined) await new Promise((resolve) => setImmediate(resolve))
     if (id === 'long') task.cancel()
     await task.then(() => {}, () => {})

@@ -1,4 +1,4 @@
-// piscina: work for the CPU, in a thread. A cancel of the task ends the thread's work too.
+// piscina: CPU-bound work in a thread. A cancel of the task ends the work of the thread too.
 import Fastify from 'fastify'
 import fastifyTasks from 'fastify-tasks'
 import { Piscina } from 'piscina'

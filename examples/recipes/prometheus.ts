@@ -1,4 +1,4 @@
-// prom-client: how many tasks there are of each state, how many have ended and how, and how long they ran.
+// prom-client: the number of live tasks by state, the number of ended tasks by outcome, and their durations.
 import Fastify from 'fastify'
 import fastifyTasks, { type Tasks } from 'fastify-tasks'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
@@ -6,7 +6,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 function measureTasks (tasks: Tasks, register: Registry): void {
   const ended = new Counter({ name: 'tasks_ended_total', help: 'Tasks that have ended', labelNames: ['state'], registers: [register] })
   const duration = new Histogram({ name: 'task_duration_seconds', help: 'From the start of a task to its end', labelNames: ['state'], registers: [register] })
-  // Counted when it is asked for, so that it is never wrong.
+  // Counted at each scrape.
   const gauge = new Gauge({
     name: 'tasks',
     help: 'Tasks that are live',
@@ -21,7 +21,7 @@ function measureTasks (tasks: Tasks, register: Registry): void {
 
   tasks.on('end', ({ state, startedAt, endedAt }) => {
     ended.inc({ state })
-    // One that was cancelled before its start did not run.
+    // A task that was cancelled before its start has no duration.
     if (startedAt !== undefined) duration.observe({ state }, (endedAt! - startedAt) / 1_000)
   })
 }

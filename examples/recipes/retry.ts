@@ -1,4 +1,4 @@
-// p-retry: a task that tries again, and gives up when it is cancelled.
+// p-retry: a task that retries, and stops retrying when it is cancelled.
 import Fastify from 'fastify'
 import fastifyTasks from 'fastify-tasks'
 

@@ -1,4 +1,4 @@
-// @fastify/schedule: a task at each interval. Its name keeps a slow one from running twice at a time.
+// @fastify/schedule: a task at each interval. Its name keeps a slow run from overlapping the next one.
 import { setTimeout } from 'node:timers/promises'
 import { fastifySchedule } from '@fastify/schedule'
 import Fastify from 'fastify'
