@@ -27,7 +27,7 @@ export default {
     nodeArgs: [],
     forceBail: true
   },
-  mutate: ['index.ts', 'lib/{tasks,control,shared}/**/*.ts', '!lib/control/dashboard/{assets.ts,page/**}'],
+  mutate: ['index.ts', 'lib/{tasks,control,shared}/**/*.ts'],
   ignorePatterns: ['dist', '.tap', 'reports', 'benchmarks'],
   coverageAnalysis: 'perTest',
   concurrency: 2,

@@ -6,7 +6,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import fastifyTasks, { errors, fastifyTasks as named, type Task } from '..'
-import { appWithTasks, deaf, ended, logged, readyApp, started, untilCancelled } from './fixtures/app'
+import { appWithTasks, ignoresSignal, ended, logged, readyApp, started, untilAborted } from './fixtures/app'
 
 t.test('the plugin is the default export and a named one', async (t) => {
   t.equal(fastifyTasks, named)
@@ -146,8 +146,8 @@ t.test('a route that returns a task replies with its result', async (t) => {
   const app = await appWithTasks(t)
   app.get('/', () => app.addTask(async () => ({ done: true })))
   app.get('/in-use', async () => {
-    app.addTask(deaf, { name: 'taken' })
-    app.addTask(deaf, { name: 'taken' })
+    app.addTask(ignoresSignal, { name: 'taken' })
+    app.addTask(ignoresSignal, { name: 'taken' })
   })
   t.same((await app.inject('/')).json(), { done: true })
   const conflict = await app.inject('/in-use')
@@ -157,7 +157,7 @@ t.test('a route that returns a task replies with its result', async (t) => {
 
 t.test('close cancels tasks with the reason closed, and adds none from then on', async (t) => {
   const app = await readyApp(t)
-  const task = app.addTask(untilCancelled)
+  const task = app.addTask(untilAborted)
   await started(task)
   await app.close()
   t.equal(task.state, 'cancelled')
@@ -170,29 +170,29 @@ t.test("close waits for the tasks with onClose 'wait', and cancels the others at
   const order: string[] = []
   app.tasks.on('end', (task) => order.push(`${task.name} ${task.state}`))
   const waits = app.addTask(async () => { await ended(other); await delay(5); return 'finished' }, { name: 'waits', onClose: 'wait' })
-  const other = app.addTask(untilCancelled, { name: 'other', onClose: 'cancel' })
+  const other = app.addTask(untilAborted, { name: 'other', onClose: 'cancel' })
   await Promise.all([started(waits), started(other)])
   await app.close()
   t.equal(waits.result, 'finished')
   t.same(order, ['other cancelled', 'waits completed'])
 })
 
-t.test("a task with onClose 'wait' is cancelled after closeTimeout, and a deaf one is named at warn", async (t) => {
+t.test("a task with onClose 'wait' is cancelled after closeTimeout, and one that ignores its signal is named at warn", async (t) => {
   const { lines, logger } = logged('warn')
   const app = await readyApp(t, { closeTimeout: 20, cancelTimeout: 20 }, { logger })
-  const waits = app.addTask(untilCancelled, { onClose: 'wait' })
-  const still = app.addTask(deaf, { name: 'deaf', onClose: 'wait' })
+  const waits = app.addTask(untilAborted, { onClose: 'wait' })
+  const still = app.addTask(ignoresSignal, { name: 'stuck', onClose: 'wait' })
   await Promise.all([started(waits), started(still)])
   await app.close()
   t.equal(waits.state, 'cancelled')
   t.equal(still.state, 'cancelling')
-  t.same(lines.map(({ level, task, msg }) => [level, task, msg]), [[40, 'deaf', 'Task is still running after the app was closed']])
+  t.same(lines.map(({ level, task, msg }) => [level, task, msg]), [[40, 'stuck', 'Task is still running after the app was closed']])
   t.ok(lines[0].age! >= 39 && lines[0].age! <= Date.now() - still.createdAt)
 })
 
-t.test('closeTimeout is not waited for when no task may take it, if only a deaf one is left', { timeout: 10_000 }, async (t) => {
+t.test('closeTimeout is not waited for when no task may take it, if only one that ignores its signal is left', { timeout: 10_000 }, async (t) => {
   const app = await readyApp(t, { closeTimeout: 60_000, cancelTimeout: 5 })
-  const task = app.addTask(deaf)
+  const task = app.addTask(ignoresSignal)
   await started(task)
   await app.close()
   t.equal(task.state, 'cancelling')
@@ -205,12 +205,12 @@ t.test("what holds up close has the tasks cancelled after closeTimeout, except t
     await ended(other)
     t.equal(other.state, 'cancelled')
     t.equal(waits.state, 'running')
-    t.throws(() => app.addTask(deaf), { code: 'FST_ERR_TASKS_CLOSED' })
+    t.throws(() => app.addTask(ignoresSignal), { code: 'FST_ERR_TASKS_CLOSED' })
     finish('finished')
   })
   await app.ready()
   const waits = app.addTask(() => new Promise<string>((resolve) => { finish = resolve }), { onClose: 'wait' })
-  const other = app.addTask(untilCancelled)
+  const other = app.addTask(untilAborted)
   await Promise.all([started(waits), started(other)])
   await app.close()
   t.equal(waits.result, 'finished')
@@ -223,7 +223,7 @@ t.test('a task is stopped before the plugins that were registered earlier close'
   await app.register(fastifyTasks)
   app.addHook('onClose', async () => { order.push('registered later closed') })
   await app.ready()
-  const task = app.addTask(untilCancelled)
+  const task = app.addTask(untilAborted)
   await started(task)
   app.tasks.on('end', () => order.push('task ended'))
   await app.close()
@@ -241,7 +241,7 @@ t.test('a task may close the app', async (t) => {
 
 t.test('requests in flight that wait for a task end closeTimeout after closing began', async (t) => {
   const app = await appWithTasks(t, { closeTimeout: 30 })
-  app.get('/', () => app.addTask(untilCancelled, { name: 'awaited' }))
+  app.get('/', () => app.addTask(untilAborted, { name: 'awaited' }))
   await app.listen({ port: 0, host: '127.0.0.1' })
   const reply = fetch(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}/`, { headers: { connection: 'close' } })
   while (app.getTask('awaited')?.state !== 'running') await delay(1)
@@ -258,17 +258,17 @@ t.test('a request that waits for a task that does not stop keeps the app from cl
   const app = await appWithTasks(t, { closeTimeout: 30 }, { logger })
   let finish = (): void => {}
   const done = new Promise<void>((resolve) => { finish = resolve })
-  app.get('/', () => app.addTask(() => done, { name: 'deaf' }))
+  app.get('/', () => app.addTask(() => done, { name: 'stuck' }))
   await app.listen({ port: 0, host: '127.0.0.1' })
   const reply = fetch(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}/`, { headers: { connection: 'close' } })
-  while (app.getTask('deaf')?.state !== 'running') await delay(1)
+  while (app.getTask('stuck')?.state !== 'running') await delay(1)
   const closed = app.close()
   while (lines.length === 0) await delay(1)
-  t.match(lines, [{ level: 40, task: 'deaf', age: Number, msg: /^Task is still running, and a request that waits for it may keep/ }])
+  t.match(lines, [{ level: 40, task: 'stuck', age: Number, msg: /^Task is still running; a request waiting for it may delay/ }])
   finish()
   t.equal((await reply).status, 503)
   await closed
-  t.equal(lines.filter(({ task }) => task === 'deaf').length, 1)
+  t.equal(lines.filter(({ task }) => task === 'stuck').length, 1)
 })
 
 t.test('a task that does not stop is logged once, though it was cancelled before closing came to it', async (t) => {
@@ -276,9 +276,9 @@ t.test('a task that does not stop is logged once, though it was cancelled before
   const app = await appWithTasks(t, { closeTimeout: 5, cancelTimeout: 60 }, { logger })
   app.addHook('onClose', () => delay(30))
   await app.ready()
-  await started(app.addTask(deaf, { name: 'deaf' }))
+  await started(app.addTask(ignoresSignal, { name: 'stuck' }))
   await app.close()
-  t.match(lines, [{ task: 'deaf', msg: 'Task is still running after the app was closed' }])
+  t.match(lines, [{ task: 'stuck', msg: 'Task is still running after the app was closed' }])
   t.equal(lines.length, 1)
 })
 
@@ -290,7 +290,7 @@ t.test('300 WebSocket clients with a task each leave nothing behind when they ar
   app.get('/feed', { websocket: true }, (socket) => {
     const receiver = app.addTask(async (app, task) => {
       socket.send('ready')
-      await untilCancelled(app, task)
+      await untilAborted(app, task)
     }, { name: `receiver:${++id}` })
     socket.on('close', () => receiver.cancel())
   })

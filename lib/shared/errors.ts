@@ -1,5 +1,4 @@
 import createError from '@fastify/error'
-import { clip, redactOption } from './redaction'
 
 // The contract with every caller: a wrong value is named, and so is what would have been right.
 const INVALID = "'%s' must be %s, got %s"
@@ -12,7 +11,7 @@ export const FST_ERR_TASK_INVALID_OPTION = createError<'FST_ERR_TASK_INVALID_OPT
 export const FST_ERR_TASK_INVALID_ARGUMENT = createError<'FST_ERR_TASK_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
   'FST_ERR_TASK_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError)
 
-/** The name belongs to a live task, if only to one that is being cancelled. */
+/** The name belongs to a live task, including one that is being cancelled. */
 export const FST_ERR_TASK_NAME_IN_USE = createError<'FST_ERR_TASK_NAME_IN_USE', [name: string]>(
   'FST_ERR_TASK_NAME_IN_USE', "Task name '%s' is in use by a live task", 409)
 
@@ -35,9 +34,33 @@ export class FST_ERR_TASK_OUT_OF_REACH extends createError<'FST_ERR_TASK_OUT_OF_
 export const FST_ERR_TASK_NOT_LIVE = createError<'FST_ERR_TASK_NOT_LIVE', [name: string, state: string]>(
   'FST_ERR_TASK_NOT_LIVE', "Task '%s' is no longer live: %s", 409)
 
-/** The task was cancelled and is still running `cancelTimeout` later. It stays `cancelling` and keeps its name. */
-export const FST_ERR_TASK_CANCEL_TIMEOUT = createError<'FST_ERR_TASK_CANCEL_TIMEOUT', [name: string, timeout: number]>(
-  'FST_ERR_TASK_CANCEL_TIMEOUT', "Task '%s' is still running %d ms after it was cancelled", 504)
+/**
+ * Tasks were cancelled and are still running `cancelTimeout` later: their names are in `tasks`. They stay `cancelling` and keep
+ * their names; the request remains in effect.
+ */
+export class FST_ERR_TASK_CANCEL_TIMEOUT extends createError<'FST_ERR_TASK_CANCEL_TIMEOUT', [who: string, timeout: number, when: string]>(
+  'FST_ERR_TASK_CANCEL_TIMEOUT', '%s still running %d ms after %s cancelled', 504) {
+  readonly tasks: string[]
+
+  constructor (tasks: string | string[], timeout: number) {
+    const names = [tasks].flat()
+    if (names.length === 1) super(`Task '${names[0]}' is`, timeout, 'it was')
+    else super(`${names.length} tasks are`, timeout, 'they were')
+    this.tasks = names
+  }
+}
+
+/** What a task that has run longer than its `timeout` fails with, and the reason of its signal. */
+export const FST_ERR_TASK_TIMEOUT = createError<'FST_ERR_TASK_TIMEOUT', [name: string, timeout: number]>(
+  'FST_ERR_TASK_TIMEOUT', "Task '%s' took longer than %d ms", 504)
+
+/** As many tasks of the group are pending as its `maxPending` allows. Nothing was added. */
+export const FST_ERR_TASK_GROUP_FULL = createError<'FST_ERR_TASK_GROUP_FULL', [group: string, maxPending: number]>(
+  'FST_ERR_TASK_GROUP_FULL', "Task group '%s' is full: %d tasks are pending", 503)
+
+/** The limits of the group were defined before. */
+export const FST_ERR_TASK_GROUP_ALREADY_DEFINED = createError<'FST_ERR_TASK_GROUP_ALREADY_DEFINED', [group: string]>(
+  'FST_ERR_TASK_GROUP_ALREADY_DEFINED', "Task group '%s' is already defined", 500)
 
 /** The function returned its own task, which would wait for itself for ever. */
 export const FST_ERR_TASK_SELF_RESULT = createError<'FST_ERR_TASK_SELF_RESULT', [name: string]>(
@@ -49,7 +72,7 @@ export class FST_ERR_TASK_CANCELLED extends createError<'FST_ERR_TASK_CANCELLED'
   override name = 'AbortError'
 }
 
-/** What awaiting a task rejects with when its lease has lapsed. Its `name` is `AbortError`, its `cause` the reason. */
+/** What awaiting a task rejects with when its lease has expired. Its `name` is `AbortError`, its `cause` the reason. */
 export class FST_ERR_TASK_EXPIRED extends createError<'FST_ERR_TASK_EXPIRED', [name: string, options?: ErrorOptions]>(
   'FST_ERR_TASK_EXPIRED', "Task '%s' was cancelled: its lease was not renewed", 503) {
   override name = 'AbortError'
@@ -62,21 +85,12 @@ export class FST_ERR_TASKS_CLOSED extends createError<'FST_ERR_TASKS_CLOSED', []
 }
 
 /** An option of the jobs plugin, of `defineJob` or of `addJob` has a wrong value or is not known. Nothing was registered or stored. */
-export class FST_ERR_JOB_INVALID_OPTION extends createError<'FST_ERR_JOB_INVALID_OPTION', [option: string, expected: string, got: string]>(
-  'FST_ERR_JOB_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError) {
-  // A connection string, or the password of one, may have been given as any of them.
-  constructor (option: string, expected: string, got: string) {
-    super(option, expected, redactOption(option, got))
-  }
-}
+export const FST_ERR_JOB_INVALID_OPTION = createError<'FST_ERR_JOB_INVALID_OPTION', [option: string, expected: string, got: string]>(
+  'FST_ERR_JOB_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError)
 
 /** An argument of a job's verb has a wrong value. Nothing was stored or changed. */
-export class FST_ERR_JOB_INVALID_ARGUMENT extends createError<'FST_ERR_JOB_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
-  'FST_ERR_JOB_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError) {
-  constructor (argument: string, expected: string, got: string) {
-    super(argument, expected, redactOption(argument, got))
-  }
-}
+export const FST_ERR_JOB_INVALID_ARGUMENT = createError<'FST_ERR_JOB_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
+  'FST_ERR_JOB_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError)
 
 /** A package that jobs need is not installed. */
 export const FST_ERR_JOB_MISSING_PACKAGE = createError<'FST_ERR_JOB_MISSING_PACKAGE', [name: string, install: string, options?: ErrorOptions]>(
@@ -91,19 +105,14 @@ export const FST_ERR_JOB_DEFINED_TOO_LATE = createError<'FST_ERR_JOB_DEFINED_TOO
   'FST_ERR_JOB_DEFINED_TOO_LATE', "Job kind '%s' must be defined before the app is ready", 500)
 
 /** No such kind was defined in this process. */
-export class FST_ERR_JOB_UNKNOWN_KIND extends createError<'FST_ERR_JOB_UNKNOWN_KIND', [kind: string]>(
-  'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400) {
-  // A client may have sent it.
-  constructor (kind: string) {
-    super(clip(kind))
-  }
-}
+export const FST_ERR_JOB_UNKNOWN_KIND = createError<'FST_ERR_JOB_UNKNOWN_KIND', [kind: string]>(
+  'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400)
 
 /** The data of a job is not JSON, has more bytes than its `sizeLimit`, or does not pass the schema of its kind. Nothing was stored. */
 export const FST_ERR_JOB_INVALID_DATA = createError<'FST_ERR_JOB_INVALID_DATA', [kind: string, problem: string]>(
   'FST_ERR_JOB_INVALID_DATA', "Data of a job of kind '%s' %s", 400)
 
-/** A name has more than 1,000 characters, U+0000 or half of a surrogate pair; or data has the latter two, which PostgreSQL cannot hold. Nothing was stored. */
+/** PostgreSQL holds no text with U+0000 or half of a surrogate pair, be it a name or within the data. Nothing was stored. */
 export const FST_ERR_JOB_INVALID_TEXT = createError<'FST_ERR_JOB_INVALID_TEXT', [problem: string, options?: ErrorOptions]>(
   'FST_ERR_JOB_INVALID_TEXT', 'The store cannot hold a text: %s', 400)
 
@@ -138,10 +147,6 @@ export const FST_ERR_JOB_ENGINE_UNAVAILABLE = createError<'FST_ERR_JOB_ENGINE_UN
 /** The job was cancelled and is still running `cancelTimeout` later. The request stands. */
 export const FST_ERR_JOB_CANCEL_TIMEOUT = createError<'FST_ERR_JOB_CANCEL_TIMEOUT', [name: string, timeout: number]>(
   'FST_ERR_JOB_CANCEL_TIMEOUT', "Job '%s' is still running %d ms after it was cancelled", 504)
-
-/** The store answers, and cannot be used as it is set up. No later attempt will change that. */
-export const FST_ERR_JOB_INVALID_STORE = createError<'FST_ERR_JOB_INVALID_STORE', [problem: string]>(
-  'FST_ERR_JOB_INVALID_STORE', 'The job store cannot be used as it is set up: %s', 500)
 
 /** An attempt took longer than the `timeout` of its kind. */
 export const FST_ERR_JOB_TIMEOUT = createError<'FST_ERR_JOB_TIMEOUT', [name: string, timeout: number]>(

@@ -64,7 +64,7 @@ export function checkRegistration<T extends object> (
   const set = Object.entries(omitUndefined(options))
   const known = Object.fromEntries(set.filter(([option]) => Object.hasOwn(checks, option))) as T
   checkOptions(known, checks, InvalidOption)
-  const unknown = set.map(([option]) => option).filter((option) => !(option in known) && !REGISTER_OPTIONS.includes(option))
+  const unknown = set.map(([option]) => option).filter((option) => !Object.hasOwn(known, option) && !REGISTER_OPTIONS.includes(option))
   if (unknown.length > 0) log.warn({ plugin, options: unknown }, 'Unknown options are ignored')
   return known
 }

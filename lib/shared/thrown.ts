@@ -23,10 +23,26 @@ export function describeThrown (thrown: unknown): { code?: string, message: stri
   }
 }
 
-export function logThrown (log: FastifyBaseLogger, thrown: unknown, message: string): void {
+/**
+ * Logs what was thrown. A logger may look into it with serializers of the user's, made for errors: where they fail, an error that
+ * says the same is logged, and then its text alone.
+ */
+export function logThrown (log: FastifyBaseLogger, thrown: unknown, message: string, fields: object = {}): void {
+  const { code, message: text } = describeThrown(thrown)
+  const attempts = [
+    () => log.error({ ...fields, err: thrown }, message),
+    () => log.error({ ...fields, err: Object.assign(new Error(text), { code }) }, message),
+    () => log.error(fields, `${message}: ${text}`)
+  ]
+  for (const attempt of attempts) if (succeeds(attempt)) return
+}
+
+/** Calls the function, whatever comes of it. @returns `false` if it throws */
+export function succeeds (attempt: () => void): boolean {
   try {
-    log.error({ err: thrown }, message)
-  } catch { // The logger looked into it.
-    log.error({ err: describeThrown(thrown) }, message)
+    attempt()
+    return true
+  } catch {
+    return false
   }
 }

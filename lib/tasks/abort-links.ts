@@ -1,4 +1,4 @@
-/** What an outer signal cancels. */
+/** What a signal of the caller's cancels. */
 export interface Cancellable {
   cancel (reason: unknown): boolean
 }
@@ -10,29 +10,25 @@ export interface Cancellable {
 const links = new WeakMap<AbortSignal, Set<Cancellable>>()
 
 function onAbort (this: AbortSignal): void {
-  const linked = links.get(this)!
+  const tasks = links.get(this)!
   links.delete(this)
-  for (const task of linked) task.cancel(this.reason)
+  for (const task of tasks) task.cancel(this.reason)
 }
 
-/** Cancels the task with the signal's reason when the signal aborts, at once if it has. */
-export function link (signal: AbortSignal, task: Cancellable): void {
-  if (signal.aborted) {
-    task.cancel(signal.reason)
-    return
-  }
-  let linked = links.get(signal)
-  if (linked === undefined) {
-    links.set(signal, linked = new Set())
+/** Cancels the task with the signal's reason when the signal aborts. Does nothing if it has aborted before. */
+export function subscribe (signal: AbortSignal, task: Cancellable): void {
+  let tasks = links.get(signal)
+  if (tasks === undefined) {
     signal.addEventListener('abort', onAbort, { once: true })
+    links.set(signal, tasks = new Set())
   }
-  linked.add(task)
+  tasks.add(task)
 }
 
 /** Takes the task off the signal; with the last one, the listener too. */
-export function unlink (signal: AbortSignal, task: Cancellable): void {
-  const linked = links.get(signal)
-  if (linked?.delete(task) !== true || linked.size > 0) return
+export function unsubscribe (signal: AbortSignal, task: Cancellable): void {
+  const tasks = links.get(signal)
+  if (tasks?.delete(task) !== true || tasks.size > 0) return
   links.delete(signal)
   signal.removeEventListener('abort', onAbort)
 }

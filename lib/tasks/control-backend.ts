@@ -3,7 +3,7 @@ import type { ControlBackend, ControlFilter, Counts, Snapshot } from '../shared/
 import { processNumbers } from '../shared/process-info'
 import type { ProcessIdentity } from '../../types/process'
 import type { TaskRegistry } from './registry'
-import type { Task } from './task'
+import { Task } from './task'
 
 const EVENTS = ['start', 'progress', 'end'] as const
 
@@ -66,7 +66,7 @@ export function createTasksBackend (registry: TaskRegistry, identity: ProcessIde
 /** Resolves when the task has stopped, or has not within `cancelTimeout`: its state tells which. */
 async function stop (task: Task, reason?: unknown): Promise<void> {
   try {
-    await task.stop(reason)
+    await Task.cancelAndWait(task, reason)
   } catch (error) {
     if (!(error instanceof FST_ERR_TASK_CANCEL_TIMEOUT)) throw error
   }

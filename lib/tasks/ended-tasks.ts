@@ -1,22 +1,25 @@
-import { Place } from './linked-list'
+import { LinkedList, LinkedNode } from './linked-list'
 import type { Task } from './task'
 
-/** The named tasks that have ended, by age. Not in a Map, which is slow to tell its first entry after many deletions at its front. */
+/**
+ * The named tasks that have ended, by age. Not a Map: reading its first key after many front deletions scans the deleted slots
+ * (25 to 40 times slower at 1,000 entries).
+ */
 export class EndedTasks {
   size = 0
-  private readonly ring = new Place()
+  readonly #list = new LinkedList<Task>()
 
   get oldest (): Task | undefined {
-    return this.ring.alone ? undefined : this.ring.next as Task
+    return this.#list.first
   }
 
   push (task: Task): void {
-    this.ring.push(task)
+    this.#list.append(task)
     this.size++
   }
 
   remove (task: Task): void {
-    task.leave()
+    LinkedNode.unlink(task)
     this.size--
   }
 }

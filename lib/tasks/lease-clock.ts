@@ -1,95 +1,112 @@
 import { AsyncResource } from 'node:async_hooks'
-import { Place } from './linked-list'
-
-/** Who lives on a lease. What there is to know of the lease is kept in it: a heartbeat touches one object, not two. */
-export interface LeaseHolder extends Place {
-  /** In ms, from the start and from each renewal. */
-  readonly ttl: number
-  renewedTick: number
-  lapse (): void
-}
+import { LinkedList, LinkedNode } from './linked-list'
+import { timers } from './timers'
 
 // A tick belongs to no request: it must not run in the async context of the one that happened to start the clock.
-const root = new AsyncResource('FastifyTasksLeaseClock')
+const rootContext = new AsyncResource('FastifyTasksLeaseClock')
+
+/** A lease: it expires `ttl` ms after its start or its last renewal. It is linked into its clock's wheel while it runs. */
+export class Lease<Holder = unknown> extends LinkedNode {
+  renewedTick = 0
+
+  constructor (readonly ttl: number, readonly holder: Holder, private readonly clock: LeaseClock<Holder>) {
+    super()
+  }
+
+  start (): void {
+    this.clock.start(this)
+  }
+
+  /** Costs less than reading a clock. */
+  renew (): void {
+    this.clock.renew(this)
+  }
+
+  /** It can no longer expire. May be called again. */
+  end (): void {
+    this.clock.end(this)
+  }
+
+  /** The time left in ms, to the tick. All of it unless the lease runs. */
+  get remaining (): number {
+    return LinkedNode.isUnlinked(this) ? this.ttl : this.clock.remaining(this)
+  }
+}
 
 /**
- * A coarse clock, shared by the leases of about the same ttl: a real clock read at every heartbeat would cost more than the
- * heartbeat, and a timer for every lease more than the task. It runs only while there are leases. A lease lapses at most four
+ * A timing wheel, shared by the leases of about the same ttl: a real clock read at every heartbeat would cost more than the
+ * heartbeat, and a timer for every lease more than the task. It runs only while there are leases. A lease expires at most four
  * ticks late, never early.
  *
  * It counts ticks, not time. A blocked event loop is a single tick, so heartbeats that queued behind the blockage are read
- * before a lease lapses; and a change of the wall clock is none at all.
+ * before a lease expires; and a change of the wall clock changes nothing.
  */
-export class LeaseClock {
-  private ticks = 0
-  private tickedAt = 0
-  private timer: NodeJS.Timeout | undefined
-  private leases = 0
-  /** Whose lease to look at, by tick. Who renews it is moved no sooner than then, so that a heartbeat costs one assignment. */
-  private readonly agenda = new Map<number, Place>()
+class LeaseClock<Holder> {
+  #ticks = 0
+  #tickedAt = 0
+  #timer: NodeJS.Timeout | undefined
+  #leases = 0
+  /** By tick. A renewed lease is re-slotted only when its old slot fires, so a heartbeat is one assignment. */
+  readonly #slots = new Map<number, LinkedList<Lease<Holder>>>()
 
-  constructor (private readonly interval: number) {}
+  constructor (private readonly interval: number, private readonly onExpire: (holder: Holder) => void) {}
 
-  start (holder: LeaseHolder): void {
-    this.renew(holder)
-    this.note(holder)
-    if (this.leases++ > 0) return
-    this.tickedAt = performance.now()
-    this.wait(this.interval)
+  start (lease: Lease<Holder>): void {
+    this.renew(lease)
+    this.enqueue(lease)
+    if (this.#leases++ > 0) return
+    this.#tickedAt = timers.now()
+    this.arm(this.interval)
   }
 
-  renew (holder: LeaseHolder): void {
-    holder.renewedTick = this.ticks
+  renew (lease: Lease<Holder>): void {
+    lease.renewedTick = this.#ticks
   }
 
-  /** The lease can no longer lapse. */
-  end (holder: LeaseHolder): void {
-    if (holder.alone) return
-    holder.leave()
-    if (--this.leases > 0) return
-    this.agenda.clear()
-    clearTimeout(this.timer)
+  end (lease: Lease<Holder>): void {
+    if (LinkedNode.isUnlinked(lease)) return
+    LinkedNode.unlink(lease)
+    if (--this.#leases > 0) return
+    this.#slots.clear()
+    timers.clearTimeout(this.#timer)
   }
 
-  /** What is left of the ttl in ms, to the tick. */
-  remaining (holder: LeaseHolder): number {
-    return Math.max(0, holder.ttl - (this.ticks - holder.renewedTick) * this.interval)
+  remaining (lease: Lease<Holder>): number {
+    return Math.max(0, lease.ttl - (this.#ticks - lease.renewedTick) * this.interval)
   }
 
-  /** The tick at which the lease lapses unless it is renewed. */
-  private dueTick ({ ttl, renewedTick }: LeaseHolder): number {
-    // Three ticks more than the ttl: at a renewal the first may be overdue and the next all but due, and the last may be a blocked
-    // loop with a heartbeat behind it.
+  /** The tick at which the lease expires unless it is renewed. */
+  private dueTick ({ ttl, renewedTick }: Lease<Holder>): number {
+    // 3 extra ticks: the current tick may be late, the next one imminent, and one may be a stall with a heartbeat queued behind it.
     return renewedTick + Math.ceil(ttl / this.interval) + 3
   }
 
-  private note (holder: LeaseHolder): void {
-    const tick = this.dueTick(holder)
-    let ring = this.agenda.get(tick)
-    if (ring === undefined) this.agenda.set(tick, ring = new Place())
-    ring.push(holder)
+  private enqueue (lease: Lease<Holder>): void {
+    const tick = this.dueTick(lease)
+    let slot = this.#slots.get(tick)
+    if (slot === undefined) this.#slots.set(tick, slot = new LinkedList())
+    slot.append(lease)
   }
 
-  private wait (delay: number): void {
-    this.timer = root.runInAsyncScope(setTimeout, null, this.tick, delay)
+  private arm (delay: number): void {
+    this.#timer = rootContext.runInAsyncScope(timers.setTimeout, null, this.tick, delay, undefined)
   }
 
   private readonly tick = (): void => {
-    const now = performance.now()
+    const now = timers.now()
     // Late by a whole tick: the loop was blocked, and that time is dropped. A smaller lateness is made up for.
-    this.tickedAt = now - this.tickedAt < 2 * this.interval ? this.tickedAt + this.interval : now
-    this.wait(Math.max(1, this.tickedAt + this.interval - now))
-    const ring = this.agenda.get(++this.ticks)
-    if (ring === undefined) return
-    this.agenda.delete(this.ticks)
-    while (!ring.alone) {
-      const holder = ring.next as LeaseHolder
-      if (this.dueTick(holder) <= this.ticks) {
-        this.end(holder)
-        holder.lapse()
+    this.#tickedAt = now - this.#tickedAt < 2 * this.interval ? this.#tickedAt + this.interval : now
+    this.arm(Math.max(1, this.#tickedAt + this.interval - now))
+    const slot = this.#slots.get(++this.#ticks)
+    if (slot === undefined) return
+    this.#slots.delete(this.#ticks)
+    for (let lease = slot.first; lease !== undefined; lease = slot.first) {
+      if (this.dueTick(lease) <= this.#ticks) {
+        this.end(lease)
+        this.onExpire(lease.holder)
       } else {
-        holder.leave()
-        this.note(holder)
+        LinkedNode.unlink(lease)
+        this.enqueue(lease)
       }
     }
   }
@@ -99,12 +116,17 @@ export class LeaseClock {
 const TICKS_PER_TTL = 32
 const MAX_INTERVAL = 25
 
-const clocks = new Map<number, LeaseClock>()
+/** The clocks of one app: nothing that happens to the timers of another app reaches its leases. */
+export class LeaseClocks<Holder> {
+  readonly #clocks = new Map<number, LeaseClock<Holder>>()
 
-/** The clock for leases of this ttl, in ms. */
-export function clockFor (ttl: number): LeaseClock {
-  const interval = Math.min(Math.max(1, Math.floor(ttl / TICKS_PER_TTL)), MAX_INTERVAL)
-  let clock = clocks.get(interval)
-  if (clock === undefined) clocks.set(interval, clock = new LeaseClock(interval))
-  return clock
+  constructor (private readonly onExpire: (holder: Holder) => void) {}
+
+  /** A lease of `ttl` ms that has not started. */
+  lease (ttl: number, holder: Holder): Lease<Holder> {
+    const interval = Math.min(Math.max(1, Math.floor(ttl / TICKS_PER_TTL)), MAX_INTERVAL)
+    let clock = this.#clocks.get(interval)
+    if (clock === undefined) this.#clocks.set(interval, clock = new LeaseClock(interval, this.onExpire))
+    return new Lease(ttl, holder, clock)
+  }
 }

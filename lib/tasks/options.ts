@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { FastifyBaseLogger } from 'fastify'
-import type { FastifyTasksOptions, TaskOptions, TaskProgress } from '../../types/task'
+import type { FastifyTasksOptions, TaskGroupLimits, TaskOptions, TaskProgress } from '../../types/task'
 import { FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_INVALID_OPTION } from '../shared/errors'
 import { checkOptions, checkRegistration, formatValue, integer, nonEmptyString, oneOf, type OptionChecks } from '../shared/option-checks'
 
@@ -18,12 +18,29 @@ const PLUGIN_DEFAULTS: CheckedOptions = { cancelTimeout: 5_000, closeTimeout: 10
 
 const TASK_OPTIONS: OptionChecks = {
   name: nonEmptyString,
+  group: nonEmptyString,
   ttl: integer(1, undefined, ' (ms)'),
-  signal: ['an AbortSignal', (value) => value instanceof AbortSignal],
-  onClose: oneOf('cancel', 'wait')
+  timeout: integer(1, undefined, ' (ms)'),
+  // Not by its class: it may be of another realm, as in vitest with jsdom.
+  signal: ['an AbortSignal', (value) => hasMethods(value, 'addEventListener', 'removeEventListener') && typeof value.aborted === 'boolean'],
+  onClose: oneOf('cancel', 'wait'),
+  log: ['a logger, such as request.log', (value) => hasMethods(value, 'child', 'debug', 'error')]
+}
+
+const GROUP_LIMITS: OptionChecks = {
+  concurrency: integer(1, Number.MAX_SAFE_INTEGER),
+  maxPending: integer(1, Number.MAX_SAFE_INTEGER)
 }
 
 const NO_OPTIONS: TaskOptions = Object.freeze({})
+
+function hasMethods (value: any, ...methods: string[]): boolean {
+  try {
+    return typeof value === 'object' && value !== null && methods.every((method) => typeof value[method] === 'function')
+  } catch { // A getter of it has thrown.
+    return false
+  }
+}
 
 /** @throws FST_ERR_TASK_INVALID_OPTION naming the option whose value is wrong */
 export function checkPluginOptions (log: FastifyBaseLogger, options: FastifyTasksOptions): CheckedOptions {
@@ -32,16 +49,38 @@ export function checkPluginOptions (log: FastifyBaseLogger, options: FastifyTask
 
 /** @throws FST_ERR_TASK_INVALID_OPTION naming the option that is wrong or unknown */
 export function checkTaskOptions (options: TaskOptions = NO_OPTIONS): TaskOptions {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new FST_ERR_TASK_INVALID_ARGUMENT('options', 'an object', formatValue(options))
-  }
+  checkObject('options', options)
   checkOptions(options, TASK_OPTIONS, FST_ERR_TASK_INVALID_OPTION)
   return options
+}
+
+/** @throws FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_INVALID_OPTION naming the limit that is wrong or unknown */
+export function checkGroupLimits (limits: TaskGroupLimits): TaskGroupLimits {
+  checkObject('limits', limits)
+  checkOptions(limits, GROUP_LIMITS, FST_ERR_TASK_INVALID_OPTION)
+  return { concurrency: limits.concurrency, maxPending: limits.maxPending }
+}
+
+/** @throws FST_ERR_TASK_INVALID_ARGUMENT */
+export function checkObject (argument: string, value: unknown): asserts value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new FST_ERR_TASK_INVALID_ARGUMENT(argument, 'an object', formatValue(value))
+  }
 }
 
 /** @throws FST_ERR_TASK_INVALID_ARGUMENT when the name of a task is not a string */
 export function checkName (name: unknown): asserts name is string {
   if (typeof name !== 'string') throw new FST_ERR_TASK_INVALID_ARGUMENT('name', 'a string', formatValue(name))
+}
+
+/** @throws FST_ERR_TASK_INVALID_ARGUMENT when the name of a group is not a non-empty string */
+export function checkGroup (group: unknown): asserts group is string {
+  if (typeof group !== 'string' || group === '') throw new FST_ERR_TASK_INVALID_ARGUMENT('group', 'a non-empty string', formatValue(group))
+}
+
+/** Whether it has a `then`, which is not called. */
+export function isThenable (value: unknown): value is PromiseLike<unknown> {
+  return hasMethods(value, 'then')
 }
 
 /**

@@ -1,220 +1,262 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
-import { EndedTasks } from './ended-tasks'
-import { FST_ERR_TASKS_CLOSED, FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_NAME_IN_USE } from '../shared/errors'
+import { FST_ERR_TASKS_CLOSED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_NAME_IN_USE } from '../shared/errors'
 import { formatValue } from '../shared/option-checks'
-import { checkName, checkTaskOptions } from './options'
-import { link, unlink } from './abort-links'
-import { Task, type TaskOwner } from './task'
+import { logThrown, succeeds } from '../shared/thrown'
+import { subscribe, unsubscribe } from './abort-links'
+import { Closing, type ClosingHost } from './closing'
+import { EndedTasks } from './ended-tasks'
+import { checkFilter, checkNarrowingFilter, matches } from './filter'
+import { startTask, TaskGroups, type TaskGroup } from './groups'
+import { LeaseClocks } from './lease-clock'
+import { checkGroup, checkGroupLimits, checkName, checkTaskOptions, isThenable } from './options'
+import { OrderedLog } from './ordered-log'
+import { Tally } from './tally'
+import { Task } from './task'
+import type { TaskHost } from './task-extras'
+import { NAMED, WAITS } from './task-record'
+import { timers } from './timers'
 import { TasksView } from './view'
-import { logThrown } from '../shared/thrown'
+import { allEnded } from './waiting'
+
+type RegistryOptions = Required<Pick<api.FastifyTasksOptions, 'cancelTimeout' | 'closeTimeout' | 'keepEnded'>>
+
+type Work<T> = api.TaskFunction<T> | PromiseLike<T>
 
 /** The tasks of an app by name: the live ones, which it owns, and the named ones that have ended. */
-export class TaskRegistry implements TaskOwner {
+export class TaskRegistry implements TaskHost, ClosingHost {
   readonly view: TasksView
   readonly cancelTimeout: number
-  private readonly closeTimeout: number
-  private readonly keepEnded: number
-  private readonly tasks = new Map<string, Task>()
-  private readonly ended = new EndedTasks()
-  /** Until the app is ready: what starts then, in the order added. */
-  private waiting: Array<() => void> | undefined = []
-  private closed = false
-  private closeTimer: NodeJS.Timeout | undefined
-  private turn: Promise<void> | undefined
-  private lastNumber = 0
+  readonly closeTimeout: number
+  readonly tally = new Tally(() => this.nextImmediate())
+  readonly #keepEnded: number
+  readonly #tasks = new Map<string, Task>()
+  readonly #order = new OrderedLog<Task>(Task.sequenceOf)
+  readonly #ended = new EndedTasks()
+  readonly #groups = new TaskGroups(() => this.nextImmediate())
+  readonly #leaseClocks = new LeaseClocks<Task>(Task.expire)
+  readonly #closing = new Closing(this)
+  /** Until the app is ready: what starts then, in the order added, and the async context of its caller. */
+  #pendingStarts: Map<Task, AsyncResource> | undefined = new Map()
+  #immediate: Promise<void> | undefined
+  #lastNumber = 0
 
-  constructor (private readonly log: FastifyBaseLogger, options: Required<Pick<api.FastifyTasksOptions, 'cancelTimeout' | 'closeTimeout' | 'keepEnded'>>) {
+  constructor (readonly log: FastifyBaseLogger, options: RegistryOptions) {
+    this.#keepEnded = options.keepEnded
     this.cancelTimeout = options.cancelTimeout
     this.closeTimeout = options.closeTimeout
-    this.keepEnded = options.keepEnded
-    this.view = new TasksView(this.tasks, log)
+    this.view = new TasksView(this.#tasks, this)
   }
 
-  // --- the verbs ---
+  // --- the calls of users ---
 
-  add<T> (app: FastifyInstance, work: api.TaskFunction<T> | PromiseLike<T>, options?: api.TaskOptions): Task<T> {
+  /** @param log the logger of the task, unless the options name another */
+  add<T> (app: FastifyInstance, work: Work<T>, options?: api.TaskOptions, log?: FastifyBaseLogger): Task<T> {
     try {
-      return this.admit(app, work, options)
+      return this.create(app, work, checkTaskOptions(options), log)
     } catch (error) {
-      logFailure(work, this.log)
+      logRejectionOf(work, this.log)
       throw error
     }
   }
 
-  private admit<T> (app: FastifyInstance, work: api.TaskFunction<T> | PromiseLike<T>, options?: api.TaskOptions): Task<T> {
-    const checked = checkTaskOptions(options)
+  private create<T> (app: FastifyInstance, work: Work<T>, options: api.TaskOptions, defaultLog?: FastifyBaseLogger): Task<T> {
     const isFunction = typeof work === 'function'
-    if (!isFunction && typeof (work as PromiseLike<T> | undefined)?.then !== 'function') {
-      throw new FST_ERR_TASK_INVALID_ARGUMENT('work', 'a function or a promise', formatValue(work))
-    }
-    if (this.closed) throw new FST_ERR_TASKS_CLOSED()
-    const name = checked.name ?? this.nextName()
-    const previous = this.tasks.get(name)
-    if (previous !== undefined) {
-      if (previous.endedAt === undefined) throw new FST_ERR_TASK_NAME_IN_USE(name)
-      this.forget(previous)
-    }
+    if (!isFunction && !isThenable(work)) throw new FST_ERR_TASK_INVALID_ARGUMENT('work', 'a function or a promise', formatValue(work))
+    const { signal, group: label, log = defaultLog } = options
+    const mayWait = options.onClose === 'wait'
+    if (!this.#closing.accepts(mayWait && (!isFunction || this.isReady))) throw new FST_ERR_TASKS_CLOSED()
+    const name = options.name ?? this.nextName()
+    const previous = this.#tasks.get(name)
+    if (previous !== undefined && previous.endedAt === undefined) throw new FST_ERR_TASK_NAME_IN_USE(name)
+    if (label !== undefined && isFunction) this.#groups.get(label)?.checkRoom()
 
-    const task = new Task<T>(name, app, this, isFunction ? work : undefined, checked)
-    this.tasks.set(name, task)
+    const task = new Task<T>(name, app, this, isFunction ? work : undefined, (options.name === undefined ? 0 : NAMED) | (mayWait ? WAITS : 0))
+    const hasAborted = signal?.aborted === true
+    // The first that may fail, for it is not ours: nothing has been added yet.
+    if (signal !== undefined && !hasAborted) subscribe(signal, task)
+    if (previous !== undefined) this.forget(previous)
+    this.#tasks.set(name, task)
+    Task.setSequence(task, this.#order.append(task))
+    this.tally.add()
+    if (mayWait) this.#closing.enter()
+    if (log !== undefined) Task.extrasOf(task).log = log
+    if (signal !== undefined) Task.extrasOf(task).parentSignal = signal
+    if (options.timeout !== undefined) Task.extrasOf(task).timeout = options.timeout
+    if (options.ttl !== undefined) Task.extrasOf(task).lease = this.#leaseClocks.lease(options.ttl, task)
+    if (label !== undefined) Task.extrasOf(task).member = this.#groups.getOrCreate(label).join(task, !isFunction)
     if (isFunction) this.schedule(task)
-    else task.adopt(work)
-    if (task.outerSignal !== undefined) link(task.outerSignal, task)
+    else Task.track(task, work)
+    if (hasAborted) task.cancel(signal.reason)
     return task
   }
 
   get (name: string): Task | undefined {
     checkName(name)
-    return this.tasks.get(name)
+    return this.#tasks.get(name)
   }
 
-  cancel (name: string, reason?: unknown): Promise<boolean> {
-    return this.tasks.get(name)?.stop(reason) ?? this.cancelUnknown(name)
+  find (filter: api.TaskFilter = {}): Task[] {
+    const { group } = checkFilter(filter)
+    const candidates = group === undefined ? Array.from(this.#tasks.values()) : this.#groups.get(group)?.tasks ?? []
+    return candidates.filter((task) => matches(task, filter))
+  }
+
+  async cancel (name: string, reason?: unknown): Promise<boolean> {
+    checkName(name)
+    const task = this.#tasks.get(name)
+    return task !== undefined && await Task.cancelAndWait(task, reason)
+  }
+
+  /** Cancels all that are live and match, at once. Resolves to how many have stopped. */
+  async cancelAll (filter: api.TaskFilter, reason?: unknown): Promise<number> {
+    const tasks = this.find(checkNarrowingFilter(filter)).filter(({ endedAt }) => endedAt === undefined)
+    for (const task of tasks) task.cancel(reason)
+    await this.nextImmediate()
+    const remaining = await allEnded(tasks, this.cancelTimeout)
+    if (remaining.length > 0) throw new FST_ERR_TASK_CANCEL_TIMEOUT(remaining.map(({ name }) => name), this.cancelTimeout)
+    return tasks.length
   }
 
   purge (): number {
-    const { size } = this.ended
-    while (this.ended.oldest !== undefined) this.forget(this.ended.oldest)
+    const { size } = this.#ended
+    while (this.#ended.oldest !== undefined) this.forget(this.#ended.oldest)
     return size
+  }
+
+  defineGroup (name: string, limits: api.TaskGroupLimits = {}): void {
+    checkGroup(name)
+    this.#groups.getOrCreate(name).limit(checkGroupLimits(limits))
+  }
+
+  async onIdle (group?: string): Promise<void> {
+    if (group === undefined) return await this.tally.whenIdle()
+    checkGroup(group)
+    return await this.#groups.whenIdle(group)
+  }
+
+  // --- for the control routes ---
+
+  /** How many tasks are in each state, the ended ones that are kept included. O(1). */
+  get counts (): Record<api.TaskState, number> {
+    return this.tally.counts
+  }
+
+  /**
+   * The tasks added before this sequence number (`Task.sequenceOf`), the newest first. Finding the first costs O(log n). Nothing
+   * may be removed during the walk: read a page, and go on from the number of its last task.
+   */
+  newestFirst (beforeSequence = Infinity): Iterable<Task> {
+    return this.#order.newestFirst(beforeSequence)
+  }
+
+  /** The groups that tasks have, and those with limits. Each knows its counts (`tally.counts`) and its tasks (`newestFirst`). */
+  groups (): Iterable<TaskGroup> {
+    return this.#groups
+  }
+
+  group (name: string): TaskGroup | undefined {
+    return this.#groups.get(name)
   }
 
   // --- the app's life ---
 
-  /** The app is ready: starts what was added so far. */
-  open (): void {
-    const waiting = this.waiting!
-    this.waiting = undefined
-    for (const schedule of waiting) schedule()
+  get isReady (): boolean {
+    return this.#pendingStarts === undefined
   }
 
-  /** The app has begun to close: requests that wait for a task keep it from going on, but not for longer than `closeTimeout`. */
-  prepareClose (): void {
-    this.closeTimer ??= setTimeout(async () => {
-      this.closed = true
-      const tasks = [...this.tasks.values()].filter((task) => !this.mayFinish(task))
-      await this.stopAll(tasks)
-      // Closing has not come to the tasks yet.
-      if (this.closeTimer !== undefined) this.warnOf(tasks, 'Task is still running, and a request that waits for it may keep the app from closing')
-    }, this.closeTimeout)
+  get isClosing (): boolean {
+    return this.#closing.hasBegun
   }
 
-  /** Cancels every task, each in its turn, and waits for them within the time-outs. Names those that go on regardless. */
-  async close (): Promise<void> {
-    clearTimeout(this.closeTimer)
-    this.closeTimer = undefined
-    this.closed = true
-    const tasks = [...this.tasks.values()]
-    const finishing = tasks.filter((task) => this.mayFinish(task))
-    await Promise.all([
-      this.stopAll(tasks.filter((task) => !this.mayFinish(task))),
-      allEnded(finishing, this.closeTimeout).then(() => this.stopAll(finishing))
-    ])
-    this.warnOf(tasks, 'Task is still running after the app was closed')
+  /** Starts what was added so far. */
+  onReady (): void {
+    const pending = this.#pendingStarts!
+    this.#pendingStarts = undefined
+    for (const [task, resource] of pending) resource.runInAsyncScope(timers.setImmediate, null, startTask, task)
   }
 
-  private warnOf (tasks: Task[], message: string): void {
-    for (const { name, createdAt, endedAt } of tasks) {
-      if (endedAt === undefined) this.log.warn({ task: name, age: Date.now() - createdAt }, message)
-    }
+  preClose (): void {
+    this.#closing.preClose()
   }
 
-  /** A task that waits for an app that was never ready would wait for ever. */
-  private mayFinish (task: Task): boolean {
-    return task.onClose === 'wait' && (this.waiting === undefined || task.state !== 'pending')
+  async onClose (): Promise<void> {
+    await this.#closing.onClose()
+    // Of an app that never became ready: nothing starts any more.
+    this.#pendingStarts?.clear()
   }
 
-  private cancelAll (tasks: Task[]): void {
-    // One error for all: a stack captured for each would be most of the cost.
-    const reason = new FST_ERR_TASKS_CLOSED()
-    for (const task of tasks) task.cancel(reason)
+  get liveTasks (): Task[] {
+    return this.find({ state: ['pending', 'running', 'cancelling'] })
   }
 
-  private stopAll (tasks: Task[]): Promise<void> {
-    this.cancelAll(tasks)
-    return allEnded(tasks, this.cancelTimeout)
-  }
-
-  // --- what a task asks of its owner ---
+  // --- what a task asks of its host ---
 
   emit (event: keyof api.TaskEvents, task: Task): void {
-    this.view.publish(event, task)
+    TasksView.publish(this.view, event, task)
   }
 
-  nextTurn (): Promise<void> {
-    this.turn ??= new Promise((resolve) => {
-      setImmediate(() => {
-        this.turn = undefined
+  nextImmediate (): Promise<void> {
+    this.#immediate ??= new Promise((resolve) => {
+      timers.setImmediate(() => {
+        this.#immediate = undefined
         resolve()
-      })
+      }, undefined)
     })
-    return this.turn
+    return this.#immediate
   }
 
-  release (task: Task): void {
-    if (task.outerSignal !== undefined) unlink(task.outerSignal, task)
-    if (!task.named) {
-      this.tasks.delete(task.name)
-      return
+  onTaskEnd (task: Task): void {
+    const extras = Task.peek(task)
+    if (extras !== undefined) {
+      if (extras.parentSignal !== undefined) unsubscribe(extras.parentSignal, task)
+      extras.member?.group.release(extras.member)
     }
-    this.ended.push(task)
-    if (this.ended.size > this.keepEnded) this.forget(this.ended.oldest!)
+    if (Task.has(task, WAITS)) this.#closing.leave()
+    if (!Task.has(task, NAMED)) return this.remove(task)
+    this.#ended.push(task)
+    if (this.#ended.size > this.#keepEnded) this.forget(this.#ended.oldest!)
+  }
+
+  onPendingAwaited (task: Task): void {
+    if (this.isReady) return
+    this.log.warn({ task: task.name }, 'Task is awaited before the app is ready, and starts only then: a plugin or an onReady hook that waits for it times out')
   }
 
   // --- inside ---
 
   private schedule (task: Task): void {
-    // A turn of its own, after the caller and its reply. Not one for many tasks: each keeps its caller's async context.
-    if (this.waiting === undefined) setImmediate(startTask, task)
-    else this.waiting.push(later(task))
+    // One immediate per task keeps each caller's AsyncLocalStorage context.
+    if (this.#pendingStarts === undefined) timers.setImmediate(startTask, task)
+    else this.#pendingStarts.set(task, new AsyncResource('FastifyTask'))
   }
 
-  private forget (task: Task): void {
-    this.ended.remove(task)
-    this.tasks.delete(task.name)
+  private forget (ended: Task): void {
+    this.#ended.remove(ended)
+    this.remove(ended)
   }
 
-  private async cancelUnknown (name: string): Promise<boolean> {
-    checkName(name)
-    return false
+  private remove (ended: Task): void {
+    this.#tasks.delete(ended.name)
+    this.#order.remove(ended)
+    this.tally.remove(Task.stateOf(ended))
+    const member = Task.peek(ended)?.member
+    if (member !== undefined) this.#groups.leave(member)
   }
 
   private nextName (): string {
     let name
-    do name = `task-${++this.lastNumber}`
-    while (this.tasks.has(name))
+    do name = `task-${++this.#lastNumber}`
+    while (this.#tasks.has(name))
     return name
   }
 }
 
-function startTask (task: Task): void {
-  task.start()
-}
-
-// A function of its own: one with a closure in it makes room for that at every call.
-function later (task: Task): () => void {
-  return AsyncResource.bind(() => { setImmediate(startTask, task) })
-}
-
-/** Of a promise that is refused: whoever handed it over has let go of it, and its failure would end the process. */
-function logFailure (work: unknown, log: FastifyBaseLogger): void {
+/** Whoever handed the promise over has let go of it, and its failure would end the process. */
+function logRejectionOf (work: unknown, log: FastifyBaseLogger): void {
   // Of nothing else that has a `then`: some begin their work when it is called.
-  if (work instanceof Promise) work.catch((error) => logThrown(log, error, 'A promise that was refused as a task failed'))
-}
-
-/** Resolves when all of the tasks have ended, or after `timeout` ms. */
-async function allEnded (tasks: Task[], timeout: number): Promise<void> {
-  let left = tasks.length
-  if (left === 0) return
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, timeout)
-    for (const task of tasks) {
-      task.onEnd(() => {
-        if (--left > 0) return
-        clearTimeout(timer)
-        resolve()
-      })
-    }
-  })
+  if (work instanceof Promise) {
+    succeeds(() => work.catch((error) => logThrown(log, error, 'A promise that addTask had refused has rejected')))
+  }
 }

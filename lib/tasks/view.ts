@@ -1,18 +1,18 @@
 import { EventEmitter } from 'node:events'
-import type { FastifyBaseLogger } from 'fastify'
 import type * as api from '../../types/task'
 import { logThrown } from '../shared/thrown'
+import type { TaskRegistry } from './registry'
 
-/** What users hold as `app.tasks`: the registry's own map to read, and its events. */
+/** `app.tasks`: the registry's own map to read, and its events. */
 export class TasksView extends EventEmitter<api.TaskEvents> implements api.Tasks {
   // Private at run time too: users hold this object.
   readonly #tasks: ReadonlyMap<string, api.Task>
-  readonly #log: FastifyBaseLogger
+  readonly #registry: TaskRegistry
 
-  constructor (tasks: ReadonlyMap<string, api.Task>, log: FastifyBaseLogger) {
+  constructor (tasks: ReadonlyMap<string, api.Task>, registry: TaskRegistry) {
     super()
     this.#tasks = tasks
-    this.#log = log
+    this.#registry = registry
     // A listener for each client of a live view is no leak.
     this.setMaxListeners(0)
   }
@@ -21,25 +21,33 @@ export class TasksView extends EventEmitter<api.TaskEvents> implements api.Tasks
     return this.#tasks.size
   }
 
+  get live (): number {
+    return this.#registry.tally.live
+  }
+
+  onIdle (group?: string): Promise<void> {
+    return this.#registry.onIdle(group)
+  }
+
   [Symbol.iterator] (): IterableIterator<api.Task> {
     return this.#tasks.values()
   }
 
   /** As `emit`, but a listener that fails stops neither the others nor the caller. */
-  publish (event: keyof api.TaskEvents, task: api.Task): void {
-    // A method of its own: one with a closure in it makes room for that at every call.
-    if (this.listenerCount(event) > 0) this.call(event, task)
+  static publish (view: TasksView, event: keyof api.TaskEvents, task: api.Task): void {
+    // Separate function: a closure here would allocate a context on every call.
+    if (view.listenerCount(event) > 0) callListeners(view, event, task, view.#registry)
   }
+}
 
-  private call (event: keyof api.TaskEvents, task: api.Task): void {
-    const failed = (error: unknown): void => logThrown(this.#log.child({ event, task: task.name }), error, 'A listener of the tasks failed')
-    for (const listener of this.rawListeners(event)) {
-      try {
-        const result: unknown = listener.call(this, task)
-        if (result instanceof Promise) result.catch(failed)
-      } catch (err) {
-        failed(err)
-      }
+function callListeners (view: TasksView, event: keyof api.TaskEvents, task: api.Task, { log }: TaskRegistry): void {
+  const onError = (error: unknown): void => logThrown(log, error, 'A listener on app.tasks threw an error', { event, task: task.name })
+  for (const listener of view.rawListeners(event)) {
+    try {
+      const result: unknown = listener.call(view, task)
+      if (result instanceof Promise) result.catch(onError)
+    } catch (error) {
+      onError(error)
     }
   }
 }

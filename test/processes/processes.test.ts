@@ -1,10 +1,10 @@
 import t from 'tap'
-import { untilCancelled } from '../fixtures/app'
+import { untilAborted } from '../fixtures/app'
 import { members } from '../fixtures/processes'
 
 t.test('a task is found, renewed and cancelled through another process', async (t) => {
   const [a, b] = await members(t, 2)
-  b.app.addTask(untilCancelled, { name: 'x', ttl: 10_000 })
+  b.app.addTask(untilAborted, { name: 'x', ttl: 10_000 })
   t.match((await a.backend.list({ limit: 10 })).tasks, [{ name: 'x', process: { id: b.id } }])
   await a.backend.heartbeat('x')
   t.match(await a.backend.get('x'), { name: 'x', state: 'running', process: { id: b.id } })

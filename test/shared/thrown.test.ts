@@ -28,7 +28,7 @@ t.test('a listener that throws such an error disturbs nobody', async (t) => {
   app.tasks.on('start', () => { throw hostile })
   const line = once(stream, 'data')
   t.equal(await app.addTask(() => 42, { name: 'a' }), 42)
-  t.match(JSON.parse((await line)[0]), { task: 'a', event: 'start', msg: 'A listener of the tasks failed' })
+  t.match(JSON.parse((await line)[0]), { task: 'a', event: 'start', msg: 'A listener on app.tasks threw an error' })
 })
 
 t.test('whatever was thrown is described', async (t) => {

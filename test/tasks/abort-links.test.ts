@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import t from 'tap'
-import { link, unlink } from '../../lib/tasks/abort-links'
-import { deaf, ended, readyApp, started, untilCancelled } from '../fixtures/app'
+import { subscribe, unsubscribe } from '../../lib/tasks/abort-links'
+import { ignoresSignal, ended, readyApp, started, untilAborted } from '../fixtures/app'
 
 t.test('200 tasks on one outer signal share one listener, warn of nothing and leave none behind', async (t) => {
   const warnings: Error[] = []
@@ -21,7 +21,7 @@ t.test('an outer signal cancels all of its tasks with its reason', async (t) => 
   const app = await readyApp(t)
   const controller = new AbortController()
   const reason = new Error('enough')
-  const tasks = Array.from({ length: 3 }, () => app.addTask(untilCancelled, { signal: controller.signal }))
+  const tasks = Array.from({ length: 3 }, () => app.addTask(untilAborted, { signal: controller.signal }))
   await Promise.all(tasks.map(started))
   controller.abort(reason)
   for (const task of tasks) {
@@ -42,7 +42,7 @@ t.test('a signal that has aborted before cancels the task before its start', asy
 t.test('a task that ends leaves the others to the signal', async (t) => {
   const app = await readyApp(t)
   const controller = new AbortController()
-  const other = app.addTask(deaf, { signal: controller.signal })
+  const other = app.addTask(ignoresSignal, { signal: controller.signal })
   await app.addTask(() => 1, { signal: controller.signal })
   controller.abort('enough')
   t.equal(other.signal.reason, 'enough')
@@ -53,7 +53,7 @@ t.test('AbortSignal.timeout makes a deadline', async (t) => {
   // The signal's timer does not keep the process alive, as a listening server would.
   const alive = setInterval(() => {}, 1_000)
   t.teardown(() => clearInterval(alive))
-  const task = app.addTask(untilCancelled, { signal: AbortSignal.timeout(5) })
+  const task = app.addTask(untilAborted, { signal: AbortSignal.timeout(5) })
   await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', cause: { name: 'TimeoutError' } })
 })
 
@@ -66,10 +66,10 @@ t.test('an outer signal that aborts after the end changes nothing', async (t) =>
   t.equal(task.state, 'completed')
 })
 
-t.test('a task that a signal has cancelled leaves it when it ends, even a deaf one', async (t) => {
+t.test('a task that a signal has cancelled leaves it when it ends, even one that ignores its signal', async (t) => {
   const app = await readyApp(t)
   const controller = new AbortController()
-  const task = app.addTask(deaf, { signal: controller.signal })
+  const task = app.addTask(ignoresSignal, { signal: controller.signal })
   await started(task)
   controller.abort()
   t.equal(task.state, 'cancelling')
@@ -81,8 +81,8 @@ t.test('an abort that ends one task of a signal and adds another reaches both', 
   const controller = new AbortController()
   const { signal } = controller
   let second: ReturnType<typeof app.addTask> | undefined
-  app.tasks.once('end', () => { second = app.addTask(deaf, { signal }) })
-  app.addTask(deaf, { signal })
+  app.tasks.once('end', () => { second = app.addTask(ignoresSignal, { signal }) })
+  app.addTask(ignoresSignal, { signal })
   controller.abort('both')
   t.equal(second?.state, 'cancelled')
   t.equal(getEventListeners(signal, 'abort').length, 0)
@@ -98,14 +98,14 @@ t.test('a promise that is handed over under an aborted signal is cancelling unti
   t.equal(task.state, 'cancelled')
 })
 
-t.test('to unlink what is not linked does nothing', async (t) => {
+t.test('unsubscribing a task that is not subscribed does nothing', async (t) => {
   const { signal } = new AbortController()
   const task = { cancel: () => true }
-  unlink(signal, task)
-  link(signal, task)
-  unlink(signal, { cancel: () => true })
+  unsubscribe(signal, task)
+  subscribe(signal, task)
+  unsubscribe(signal, { cancel: () => true })
   t.equal(getEventListeners(signal, 'abort').length, 1)
-  unlink(signal, task)
+  unsubscribe(signal, task)
   t.equal(getEventListeners(signal, 'abort').length, 0)
 })
 

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { EndedTasks } from '../../lib/tasks/ended-tasks'
-import { Place } from '../../lib/tasks/linked-list'
+import { LinkedNode } from '../../lib/tasks/linked-list'
 import type { Task } from '../../lib/tasks/task'
 
-const node = (): Task => new Place() as Task
+const node = (): Task => new LinkedNode() as Task
 
 function drain (ended: EndedTasks): Task[] {
   const order: Task[] = []
@@ -31,7 +31,7 @@ for (const [place, index] of [['the oldest', 0], ['one in the middle', 1], ['the
     tasks.forEach((task) => ended.push(task))
     const [gone] = tasks.splice(index, 1)
     ended.remove(gone)
-    t.ok(gone.alone)
+    t.ok(LinkedNode.isUnlinked(gone))
     const last = node()
     ended.push(last)
     const order = drain(ended)

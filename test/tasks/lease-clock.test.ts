@@ -7,9 +7,9 @@ import websocket from '@fastify/websocket'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import fastifyTasks from '../..'
-import { clockFor, type LeaseHolder } from '../../lib/tasks/lease-clock'
-import { Place } from '../../lib/tasks/linked-list'
-import { deaf, ended, readyApp, started, untilCancelled } from '../fixtures/app'
+import { LeaseClocks, type Lease } from '../../lib/tasks/lease-clock'
+import { LinkedNode } from '../../lib/tasks/linked-list'
+import { ignoresSignal, ended, readyApp, started, untilAborted } from '../fixtures/app'
 import { FakeTime } from '../fixtures/fake-time'
 
 function fakeTime (t: Test): FakeTime {
@@ -18,24 +18,13 @@ function fakeTime (t: Test): FakeTime {
   return time
 }
 
-/** On a lease that has begun. */
-class Holder extends Place implements LeaseHolder {
-  renewedTick = 0
-  readonly clock
+const clocks = new LeaseClocks<() => void>((onExpire) => onExpire())
 
-  constructor (readonly ttl: number, readonly lapse: () => void) {
-    super()
-    this.clock = clockFor(ttl)
-    this.clock.start(this)
-  }
-
-  get remaining (): number {
-    return this.clock.remaining(this)
-  }
-
-  end (): void {
-    this.clock.end(this)
-  }
+/** A lease that has started. */
+function startLease (ttl: number, onExpire: () => void): Lease<() => void> {
+  const lease = clocks.lease(ttl, onExpire)
+  lease.start()
+  return lease
 }
 
 function block (ms: number): void {
@@ -45,7 +34,7 @@ function block (ms: number): void {
 
 t.test('a task that misses its heartbeat is cancelled as expired, not before its ttl', async (t) => {
   const app = await readyApp(t)
-  const task = app.addTask(untilCancelled, { name: 'a', ttl: 60 })
+  const task = app.addTask(untilAborted, { name: 'a', ttl: 60 })
   await started(task)
   const start = performance.now()
   await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_EXPIRED', name: 'AbortError', cause: { code: 'FST_ERR_TASK_EXPIRED' } })
@@ -56,7 +45,7 @@ t.test('a task that misses its heartbeat is cancelled as expired, not before its
 
 t.test('heartbeats keep a task alive for longer than its ttl', async (t) => {
   const app = await readyApp(t)
-  const task = app.addTask(untilCancelled, { ttl: 40 })
+  const task = app.addTask(untilAborted, { ttl: 40 })
   await started(task)
   for (let i = 0; i < 12; i++) {
     await delay(10)
@@ -81,7 +70,7 @@ t.test('the lease runs from the start, not while the task is pending', async (t)
 
 t.test('the snapshot tells what is left of the lease', async (t) => {
   const app = await readyApp(t)
-  const task = app.addTask(untilCancelled, { ttl: 300 })
+  const task = app.addTask(untilAborted, { ttl: 300 })
   await started(task)
   const { remaining } = task.toJSON().lease!
   t.ok(remaining > 200 && remaining <= 300)
@@ -93,33 +82,33 @@ t.test('the snapshot tells what is left of the lease', async (t) => {
   t.equal(task.toJSON().lease, undefined)
 })
 
-t.test('a lapsed lease of a deaf task leaves it cancelling, its name taken', async (t) => {
+t.test('an expired lease of a task that ignores its signal leaves it cancelling, its name taken', async (t) => {
   const app = await readyApp(t)
-  const task = app.addTask(deaf, { name: 'deaf', ttl: 5 })
+  const task = app.addTask(ignoresSignal, { name: 'stuck', ttl: 5 })
   while (!task.signal.aborted) await delay(2)
   t.equal(task.state, 'cancelling')
-  t.throws(() => app.addTask(deaf, { name: 'deaf' }), { code: 'FST_ERR_TASK_NAME_IN_USE' })
+  t.throws(() => app.addTask(ignoresSignal, { name: 'stuck' }), { code: 'FST_ERR_TASK_NAME_IN_USE' })
 })
 
-t.test('leases of many lengths lapse each at its time, and a task that has ended lapses no more', async (t) => {
+t.test('leases of many lengths expire each at its time, and a task that has ended expires no more', async (t) => {
   const app = await readyApp(t)
   const order: string[] = []
   app.tasks.on('end', (task) => order.push(`${task.name} ${task.state}`))
-  app.addTask(untilCancelled, { name: 'long', ttl: 250 })
-  app.addTask(untilCancelled, { name: 'short', ttl: 40 })
-  app.addTask(untilCancelled, { name: 'short too', ttl: 40 })
+  app.addTask(untilAborted, { name: 'long', ttl: 250 })
+  app.addTask(untilAborted, { name: 'short', ttl: 40 })
+  app.addTask(untilAborted, { name: 'short too', ttl: 40 })
   app.addTask(() => 1, { name: 'done', ttl: 1 })
   await ended(app.getTask('long')!)
   t.same(order, ['done completed', 'short cancelled', 'short too cancelled', 'long cancelled'])
 })
 
 t.test('a lease may end twice', async (t) => {
-  let lapses = 0
-  const holder = new Holder(5, () => { lapses++ })
-  holder.end()
-  holder.end()
+  let expiries = 0
+  const lease = startLease(5, () => { expiries++ })
+  lease.end()
+  lease.end()
   await delay(30)
-  t.equal(lapses, 0)
+  t.equal(expiries, 0)
 })
 
 t.test('heartbeats over new HTTP connections that queued behind a blocked loop keep the lease', async (t) => {
@@ -129,7 +118,7 @@ t.test('heartbeats over new HTTP connections that queued behind a blocked loop k
   t.teardown(() => { server.close(); server.closeAllConnections() })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo
-  const task = app.addTask(untilCancelled, { name: 'leased', ttl: 100 })
+  const task = app.addTask(untilAborted, { name: 'leased', ttl: 100 })
   await started(task)
   for (let i = 0; i < 3; i++) {
     const request = http.get({ port, host: '127.0.0.1', agent: false })
@@ -150,7 +139,7 @@ t.test('heartbeats over a WebSocket that queued behind a blocked loop keep the l
   await app.register(websocket)
   const beats: boolean[] = []
   app.get('/lease', { websocket: true }, (socket) => {
-    const task = app.addTask(untilCancelled, { name: 'leased', ttl: 100 })
+    const task = app.addTask(untilAborted, { name: 'leased', ttl: 100 })
     socket.on('message', () => { beats.push(task.heartbeat()) })
     socket.send('ready')
   })
@@ -173,9 +162,9 @@ t.test('heartbeats over a WebSocket that queued behind a blocked loop keep the l
   t.equal((task.error as { code: string }).code, 'FST_ERR_TASK_EXPIRED')
 })
 
-t.test('a lease that is not renewed lapses after the stall', async (t) => {
+t.test('a lease that is not renewed expires after the stall', async (t) => {
   const app = await readyApp(t)
-  const task = app.addTask(untilCancelled, { ttl: 30 })
+  const task = app.addTask(untilAborted, { ttl: 30 })
   await started(task)
   block(100)
   t.equal(task.state, 'running')
@@ -187,52 +176,53 @@ t.test('a lease that is not renewed lapses after the stall', async (t) => {
 
 t.test('ticks that are late by less than a tick make a lease neither early nor late', async (t) => {
   const time = fakeTime(t)
-  let lapsedAt = 0
-  const holder = new Holder(800, () => { lapsedAt = time.now })
+  let expiredAt = 0
+  const lease = startLease(800, () => { expiredAt = time.now })
   while (time.now < 2_000) time.stall(10)
-  t.ok(lapsedAt >= 800 && lapsedAt <= 900, `${lapsedAt} ms`)
-  t.ok(holder.alone)
+  t.ok(expiredAt >= 800 && expiredAt <= 900, `${expiredAt} ms`)
+  t.ok(LinkedNode.isUnlinked(lease))
 })
 
 for (const late of [25, 26, 1_000]) {
   t.test(`a blockage that makes a tick ${late} ms late counts as that tick alone`, async (t) => {
     const time = fakeTime(t)
-    const holder = new Holder(800, () => t.fail('it lapsed'))
+    const lease = startLease(800, () => t.fail('it expired'))
     time.stall(25 + late)
-    await time.pass(24, () => t.equal(holder.remaining, 775))
-    await time.pass(1, () => t.equal(holder.remaining, 750))
-    holder.end()
+    await time.pass(24, () => t.equal(lease.remaining, 775))
+    await time.pass(1, () => t.equal(lease.remaining, 750))
+    lease.end()
   })
 }
 
-t.test('a lease that began before a late tick was counted is not lapsed by a stall that begins within its ttl', async (t) => {
+t.test('a lease that began before a late tick was counted does not expire by a stall that begins within its ttl', async (t) => {
   const time = fakeTime(t)
-  const first = new Holder(800, () => {})
+  const first = startLease(800, () => {})
   await time.pass(10, () => {})
-  let lapsed = false
-  setImmediate(() => new Holder(800, () => { lapsed = true }))
+  let expired = false
   // It begins 30 ms after the clock: its first tick was due 5 ms before.
-  time.stall(20)
+  time.now += 20
+  startLease(800, () => { expired = true })
+  time.stall(0)
   await time.pass(799, () => {})
   time.stall(24)
-  t.notOk(lapsed, 'a heartbeat may wait behind the stall')
+  t.notOk(expired, 'a heartbeat may wait behind the stall')
   await time.pass(100, () => {})
-  t.ok(lapsed)
-  t.ok(first.alone)
+  t.ok(expired)
+  t.ok(LinkedNode.isUnlinked(first))
 })
 
 t.test('leases of about the same length share a timer, and none is left', async (t) => {
   const time = fakeTime(t)
-  const holders = [800, 1_000, 60_000].map((ttl) => new Holder(ttl, () => t.fail('it lapsed')))
+  const leases = [800, 1_000, 60_000].map((ttl) => startLease(ttl, () => t.fail('it expired')))
   t.equal(time.timers.size, 1)
-  for (const holder of holders) holder.end()
+  for (const lease of leases) lease.end()
   t.equal(time.timers.size, 0)
 })
 
 t.test('a lease that has not started has all of its ttl left, whatever others have spent', async (t) => {
   const app = await readyApp(t)
-  const task = app.addTask(untilCancelled, { ttl: 800 })
+  const task = app.addTask(untilAborted, { ttl: 800 })
   await started(task)
   while (task.toJSON().lease!.remaining > 700) await delay(5)
-  t.same(app.addTask(untilCancelled, { ttl: 800 }).toJSON().lease, { ttl: 800, remaining: 800 })
+  t.same(app.addTask(untilAborted, { ttl: 800 }).toJSON().lease, { ttl: 800, remaining: 800 })
 })

@@ -80,7 +80,7 @@ const wrong: Array<[string, Record<string, unknown>, RegExp]> = [
   ['a ttl that is text', { ttl: '100' }, /'ttl' .* got '100'/],
   ['a signal that only looks like one', { signal: { aborted: false } }, /'signal' must be an AbortSignal/],
   ['an unknown onClose', { onClose: 'ignore' }, /'onClose' must be 'cancel' or 'wait', got 'ignore'/],
-  ['an unknown option', { timeout: 1 }, /'timeout' must be one of name, ttl, signal, onClose, got 1/]
+  ['an unknown option', { retries: 1 }, /'retries' must be one of name, group, ttl, timeout, signal, onClose, log, got 1/]
 ]
 
 for (const [title, options, message] of wrong) {

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
-import { appWithTasks, deaf, ended, logged, readyApp, started, untilCancelled } from '../fixtures/app'
+import { appWithTasks, ignoresSignal, ended, logged, readyApp, started, untilAborted } from '../fixtures/app'
 
 t.test('addTask never runs the function inside the call', async (t) => {
   const app = await readyApp(t)
@@ -24,7 +24,7 @@ t.test('a task is found by its name, live and ended', async (t) => {
 
 t.test('a task without a name is called task-1, task-2, … and forgotten when it ends', async (t) => {
   const app = await readyApp(t)
-  app.addTask(deaf, { name: 'task-2' })
+  app.addTask(ignoresSignal, { name: 'task-2' })
   const names = [1, 2].map(() => app.addTask(() => 1).name)
   t.same(names, ['task-1', 'task-3'])
   await ended(app.getTask('task-3')!)
@@ -45,7 +45,7 @@ for (const name of ['__proto__', 'constructor', 'toString', ' ', '\0', 'ü/?#', 
 t.test('the name of a live task is refused, also while it is cancelling, and nothing is added', async (t) => {
   const app = await readyApp(t)
   const work = (): void => { t.fail('the function was called') }
-  const task = app.addTask(deaf, { name: 'a' })
+  const task = app.addTask(ignoresSignal, { name: 'a' })
   for (const step of [() => {}, () => started(task), () => { task.cancel() }]) {
     await step()
     t.throws(() => app.addTask(work, { name: 'a' }), { code: 'FST_ERR_TASK_NAME_IN_USE', statusCode: 409, message: /'a'/ })
@@ -58,14 +58,14 @@ t.test('the name of a live task is refused, also while it is cancelling, and not
 t.test('a promise that is refused and fails is logged, and is no unhandledRejection', async (t) => {
   const { lines, logger } = logged('error')
   const app = await readyApp(t, {}, { logger })
-  app.addTask(deaf, { name: 'a' })
+  app.addTask(ignoresSignal, { name: 'a' })
   t.throws(() => app.addTask(Promise.reject(new Error('in use')), { name: 'a' }), { code: 'FST_ERR_TASK_NAME_IN_USE' })
   t.throws(() => app.addTask(Promise.reject(new Error('option')), { ttl: 0 }), { code: 'FST_ERR_TASK_INVALID_OPTION' })
   await app.close()
   t.throws(() => app.addTask(Promise.reject(new Error('closed'))), { code: 'FST_ERR_TASKS_CLOSED' })
   await nextTurn()
   t.same(lines.map(({ err, msg }) => [err!.message, msg]), ['in use', 'option', 'closed'].map(
-    (message) => [message, 'A promise that was refused as a task failed']))
+    (message) => [message, 'A promise that addTask had refused has rejected']))
 })
 
 t.test('what is refused is not set going: a query that runs once it is awaited does not', async (t) => {
@@ -78,18 +78,18 @@ t.test('what is refused is not set going: a query that runs once it is awaited d
 
 t.test('the name of an ended task is free at once, and its end does not remove the new one', async (t) => {
   const app = await readyApp(t)
-  const first = app.addTask(untilCancelled, { name: 'a' })
+  const first = app.addTask(untilAborted, { name: 'a' })
   await started(first)
   let second: unknown
   // Inside the end of the first: the name is free by then.
-  app.tasks.once('end', () => { second = app.addTask(untilCancelled, { name: 'a' }) })
+  app.tasks.once('end', () => { second = app.addTask(untilAborted, { name: 'a' }) })
   t.equal(await app.cancelTask('a'), true)
   t.ok(second !== undefined && app.getTask('a') === second)
   t.equal(app.purgeTasks(), 0)
   t.ok(app.getTask('a') === second)
-  const third = app.addTask(deaf)
+  const third = app.addTask(ignoresSignal)
   third.cancel()
-  const again = app.addTask(deaf, { name: third.name })
+  const again = app.addTask(ignoresSignal, { name: third.name })
   await nextTurn()
   t.equal(app.getTask(third.name), again)
 })
@@ -138,14 +138,14 @@ t.test('a cancel of a task that fails meanwhile resolves with true', async (t) =
 t.test('a task that ignores its signal rejects the cancel, stays cancelling, and may be waited for again', async (t) => {
   const app = await readyApp(t, { cancelTimeout: 5 })
   let finish = (): void => {}
-  const task = app.addTask(() => new Promise<void>((resolve) => { finish = resolve }), { name: 'deaf' })
+  const task = app.addTask(() => new Promise<void>((resolve) => { finish = resolve }), { name: 'stuck' })
   await started(task)
   for (let i = 0; i < 2; i++) {
-    await t.rejects(app.cancelTask('deaf'), { code: 'FST_ERR_TASK_CANCEL_TIMEOUT', message: /'deaf' is still running 5 ms/ })
+    await t.rejects(app.cancelTask('stuck'), { code: 'FST_ERR_TASK_CANCEL_TIMEOUT', message: /'stuck' is still running 5 ms/ })
     t.equal(task.state, 'cancelling')
-    t.equal(app.getTask('deaf'), task)
+    t.equal(app.getTask('stuck'), task)
   }
-  const last = app.cancelTask('deaf')
+  const last = app.cancelTask('stuck')
   finish()
   t.equal(await last, true)
   t.equal(task.state, 'cancelled')
@@ -176,10 +176,10 @@ t.test('a promise that is handed over before ready is running', async (t) => {
 
 t.test('purge forgets what has ended, leaves what is live, and tells how many', async (t) => {
   const app = await readyApp(t)
-  const live = app.addTask(deaf, { name: 'live' })
+  const live = app.addTask(ignoresSignal, { name: 'live' })
   await app.addTask(() => 1, { name: 'a' })
   await ended(app.addTask(() => { throw new Error('b') }, { name: 'b' }))
-  app.addTask(deaf, { name: 'c' }).cancel()
+  app.addTask(ignoresSignal, { name: 'c' }).cancel()
   await app.addTask(() => 1)
   t.equal(app.purgeTasks(), 3)
   t.same([...app.tasks], [live])
@@ -188,7 +188,7 @@ t.test('purge forgets what has ended, leaves what is live, and tells how many', 
 
 t.test('keepEnded bounds the ended tasks: the oldest to end leaves first', async (t) => {
   const app = await readyApp(t, { keepEnded: 2 })
-  const live = app.addTask(untilCancelled, { name: 'live' })
+  const live = app.addTask(untilAborted, { name: 'live' })
   for (const name of ['a', 'b', 'c']) await app.addTask(() => 1, { name })
   t.same(Array.from(app.tasks, ({ name }) => name), ['live', 'b', 'c'])
   live.cancel()
@@ -217,11 +217,11 @@ t.test("each task runs in its caller's async context, added before ready or afte
   t.same(await Promise.all(after), ['c', 'd'])
 })
 
-t.test('20,000 live tasks close within two seconds, and a deaf one is named at warn with its age', async (t) => {
+t.test('20,000 live tasks close within two seconds, and one that ignores its signal is named at warn with its age', async (t) => {
   const { lines, logger } = logged('info')
   const app = await readyApp(t, { cancelTimeout: 100 }, { logger })
-  const tasks = Array.from({ length: 20_000 }, (_, i) => app.addTask(untilCancelled, { name: `t${i}` }))
-  const still = app.addTask(deaf, { name: 'the deaf one' })
+  const tasks = Array.from({ length: 20_000 }, (_, i) => app.addTask(untilAborted, { name: `t${i}` }))
+  const still = app.addTask(ignoresSignal, { name: 'the one that ignores its signal' })
   await started(still)
   const start = performance.now()
   await app.close()
@@ -229,7 +229,7 @@ t.test('20,000 live tasks close within two seconds, and a deaf one is named at w
   t.ok(tasks.every(({ state }) => state === 'cancelled'))
   t.equal(still.state, 'cancelling')
   const warnings = lines.filter(({ level }) => level === 40)
-  t.same(warnings.map(({ task }) => task), ['the deaf one'])
+  t.same(warnings.map(({ task }) => task), ['the one that ignores its signal'])
   t.ok(warnings[0].age! >= 100)
 })
 

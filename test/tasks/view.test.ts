@@ -1,19 +1,19 @@
 import { on, once } from 'node:events'
 import t from 'tap'
-import { deaf, ended, logged, readyApp, started, untilCancelled } from '../fixtures/app'
+import { ignoresSignal, ended, logged, readyApp, started, untilAborted } from '../fixtures/app'
 
 t.test('the tasks are iterated in the order added, ended ones included', async (t) => {
   const app = await readyApp(t)
   await app.addTask(() => 1, { name: 'a' })
-  app.addTask(untilCancelled, { name: 'b' })
-  app.addTask(untilCancelled)
+  app.addTask(untilAborted, { name: 'b' })
+  app.addTask(untilAborted)
   t.same(Array.from(app.tasks, ({ name, state }) => [name, state]), [['a', 'completed'], ['b', 'pending'], ['task-1', 'pending']])
   t.equal(app.tasks.size, 3)
 })
 
 t.test('the tasks are there to read alone', async (t) => {
   const app = await readyApp(t)
-  app.addTask(untilCancelled)
+  app.addTask(untilAborted)
   t.same(Object.values(app.tasks).filter((value) => value instanceof Map), [])
   t.throws(() => { (app.tasks as { size: number }).size = 0 }, TypeError)
 })
@@ -33,7 +33,7 @@ t.test('a task cancelled before its start has an end and no start', async (t) =>
   const seen: string[] = []
   app.tasks.on('start', () => seen.push('start'))
   app.tasks.on('end', () => seen.push('end'))
-  app.addTask(deaf).cancel()
+  app.addTask(ignoresSignal).cancel()
   t.same(seen, ['end'])
 })
 
@@ -63,7 +63,7 @@ t.test('a listener that throws or rejects is logged, and neither the task nor th
   app.tasks.on('end', () => { others++ })
   t.equal(await app.addTask(() => 1, { name: 'a' }), 1)
   t.equal(others, 2)
-  const failures = lines.filter(({ msg }) => msg === 'A listener of the tasks failed')
+  const failures = lines.filter(({ msg }) => msg === 'A listener on app.tasks threw an error')
   t.same(failures.map(({ level, task, event, err }) => [level, task, event, err?.message]), [
     [50, 'a', 'start', 'sync'], [50, 'a', 'start', 'async'], [50, 'a', 'end', undefined]
   ])
@@ -89,7 +89,7 @@ t.test('a listener of end may add a task of the same name', async (t) => {
 
 t.test('a listener of end may cancel the others', async (t) => {
   const app = await readyApp(t)
-  const others = [1, 2, 3].map(() => app.addTask(untilCancelled))
+  const others = [1, 2, 3].map(() => app.addTask(untilAborted))
   await Promise.all(others.map(started))
   app.tasks.on('end', () => others.forEach((task) => task.cancel('chain')))
   app.addTask(() => 1)

@@ -59,6 +59,7 @@ const built = join(work, 'package')
 mkdirSync(built)
 for (const file of ['package.json', 'README.md']) copyFileSync(join(root, file), join(built, file))
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', join(built, 'dist')], { cwd: root, stdio: 'inherit' })
+cpSync(join(root, 'lib/control/dashboard/assets'), join(built, 'dist/lib/control/dashboard/assets'), { recursive: true })
 const [{ filename }] = JSON.parse(npm(built, 'pack', '--json', '--ignore-scripts', '--pack-destination', work))
 const tarball = join(work, filename)
 

@@ -1,0 +1,76 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type * as api from '../../types/task'
+import type { GroupMember } from './groups'
+import type { Lease } from './lease-clock'
+import type { Tally } from './tally'
+import type { Task } from './task'
+import { timers } from './timers'
+
+/** What a task asks of the registry that has it. */
+export interface TaskHost {
+  /** In ms. */
+  readonly cancelTimeout: number
+  readonly tally: Tally
+  /** Whether the app has begun to close: leases of tasks that may finish no longer expire. */
+  readonly isClosing: boolean
+  /** The event loop's next immediate, one promise for all who wait for it. */
+  nextImmediate (): Promise<void>
+  emit (event: keyof api.TaskEvents, task: Task): void
+  /** The task has ended: its name and its place in its group are free. */
+  onTaskEnd (task: Task): void
+  /** Somebody waits for a task that has not started. */
+  onPendingAwaited (task: Task): void
+}
+
+/** The promise of those who await a live task. */
+export class Waiter<T> {
+  declare resolve: (result: T) => void
+  declare reject: (error: unknown) => void
+  readonly promise = new Promise<T>((resolve, reject) => {
+    this.resolve = resolve
+    this.reject = reject
+  })
+}
+
+/** What only some tasks have. Declared and not initialised: it has room for what is set, and no more (a task with a lease takes 40 B less). */
+export class TaskExtras {
+  declare member: GroupMember | undefined
+  declare lease: Lease<Task> | undefined
+  /** The timeout in ms until the task starts, then its timer. */
+  declare timeout: number | NodeJS.Timeout | undefined
+  /** The signal of the caller's that cancels the task. */
+  declare parentSignal: AbortSignal | undefined
+  declare controller: AbortController | undefined
+  /** The reason of the first cancel. */
+  declare reason: unknown
+  /** The logger that the caller chose. */
+  declare log: FastifyBaseLogger | undefined
+  declare childLogger: FastifyBaseLogger | undefined
+  declare progress: api.TaskProgress | undefined
+  /** The wait of the first `cancelAndWait` that took longer than an immediate, which later ones join. */
+  declare stopWait: Promise<boolean> | undefined
+  declare endCallbacks: Array<() => void> | undefined
+
+  /** Runs the timeout from now. */
+  startTimeout (onTimeout: (ms: number) => void): void {
+    const timeout = this.timeout as number
+    this.timeout = timers.setTimeout(onTimeout, timeout, timeout)
+  }
+
+  /** Neither the lease nor the timeout decides anything any more, and a timer would hold the process open. */
+  stopTimers (): void {
+    this.lease?.end()
+    if (typeof this.timeout === 'object') timers.clearTimeout(this.timeout)
+  }
+
+  /** What an ended task keeps. What it was added with, and who waited for it, are let go. */
+  get kept (): TaskExtras | undefined {
+    const { member, reason, progress } = this
+    if (member === undefined && reason === undefined && progress === undefined) return undefined
+    const kept = new TaskExtras()
+    if (member !== undefined) kept.member = member
+    if (reason !== undefined) kept.reason = reason
+    if (progress !== undefined) kept.progress = progress
+    return kept
+  }
+}
