@@ -1,4 +1,4 @@
-// The app that `npm start` runs: a report, a feed, a lease and a poller. Stop it with Ctrl-C.
+// The app that `npm start` runs: reports in a limited group, a feed, a lease and a poller, on a dashboard. Stop it with Ctrl-C.
 import { once } from 'node:events'
 import { loadavg } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
@@ -45,7 +45,7 @@ async function listen (port: number): Promise<string | undefined> {
   }
 }
 
-// --- A report: the reply is 202 at once, the report is built in the background and fetched later ---
+// --- Reports: the reply is 202 at once, the report is built in the background and fetched later; at most two at a time ---
 
 const buildReport: TaskFunction<Report> = async (_app, task) => {
   for (let percent = 0; percent <= 100; percent += 5) {
@@ -57,12 +57,16 @@ const buildReport: TaskFunction<Report> = async (_app, task) => {
 
 async function reports (app: FastifyInstance): Promise<void> {
   let lastId = 0
+  app.defineTaskGroup('reports', { concurrency: 2, maxPending: 20 })
 
-  app.post('/', async (_request, reply) => {
+  app.post('/', async (request, reply) => {
     const id = ++lastId
-    app.addTask(buildReport, { name: `report:${id}`, onClose: 'wait', signal: AbortSignal.timeout(60_000) })
+    // With 20 reports waiting, the reply is 503. What the task logs carries the id of this request.
+    request.addTask(buildReport, { name: `report:${id}`, group: 'reports', timeout: 60_000, onClose: 'wait' })
     return reply.code(202).header('location', `/reports/${id}`).send({ id })
   })
+
+  app.delete('/', async () => ({ cancelled: await app.cancelTasks({ group: 'reports' }, 'all reports were cancelled') }))
 
   app.get<ById>('/:id', async (request) => {
     const task = app.getTask<Report>(`report:${request.params.id}`)
@@ -139,6 +143,9 @@ The dashboard:
 A report, its progress, its result:
   curl -i -X POST ${address}/reports
   curl ${address}/reports/1
+Ten reports, of which two are built at a time, and the end of all that are not built yet:
+  for i in 1 2 3 4 5 6 7 8 9 10; do curl -X POST ${address}/reports; done
+  curl -X DELETE ${address}/reports
 The feed:
   node -e "${socket('/feed')}.on('message', m => console.log(String(m)))"
 A lease of 3 seconds, renewed over HTTP, then over a WebSocket every second:

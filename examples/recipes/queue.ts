@@ -1,29 +1,26 @@
-// p-queue: at most two tasks work at a time. A task that is cancelled while it queues never works.
-import { setTimeout } from 'node:timers/promises'
+// p-queue: priorities, which groups of tasks do not have. A task that is cancelled while it waits in the queue does no work.
 import Fastify from 'fastify'
 import fastifyTasks from 'fastify-tasks'
 
 async function main (): Promise<void> {
   const { default: PQueue } = await import('p-queue')
-  const queue = new PQueue({ concurrency: 2 })
+  const queue = new PQueue({ concurrency: 1, autoStart: false })
   const app = Fastify()
   await app.register(fastifyTasks)
   await app.ready()
 
-  let working = 0
-  let most = 0
-  const resize = async (signal: AbortSignal): Promise<void> => {
-    most = Math.max(most, ++working)
-    await setTimeout(10, undefined, { signal })
-    working--
+  const send = (to: string, priority: number): void => {
+    app.addTask((_app, { signal }) => queue.add(async () => console.log(`mail to ${to}`), { signal, priority }), { name: `mail:${to}` })
   }
+  send('a reader', 0)
+  send('a customer', 10)
+  send('nobody', 20)
+  while (queue.size < 3) await new Promise((resolve) => setImmediate(resolve))
+  await app.cancelTask('mail:nobody')
+  queue.start()
 
-  const tasks = Array.from({ length: 6 }, (_, id) =>
-    app.addTask((_app, { signal }) => queue.add(() => resize(signal), { signal }), { name: `resize:${id}` }))
-  await app.cancelTask('resize:5')
-  await Promise.allSettled(tasks)
-  console.log(tasks.map(({ state }) => state).join(' '))
-  console.log(`at most ${most} at a time`)
+  await app.tasks.onIdle()
+  console.log(Array.from(app.tasks, ({ state }) => state).join(' '))
   await app.close()
 }
 

@@ -44,6 +44,17 @@ t.test('the app cancels a report', async (t) => {
   t.match(await (await fetch(`${url}/reports/1`)).json(), { state: 'cancelled' })
 })
 
+t.test('the app builds two reports at a time, refuses what 20 others wait for, and cancels all of them', async (t) => {
+  const { url } = await startExample(t, 'app.ts', ADDRESS)
+  const add = async (): Promise<number> => (await fetch(`${url}/reports`, { method: 'POST' })).status
+  const statuses = await Promise.all(Array.from({ length: 22 }, add))
+  t.same(new Set(statuses), new Set([202]))
+  t.equal(await add(), 503)
+  t.match(await (await fetch(`${url}/reports/3`)).json(), { state: 'pending' })
+  t.match(await (await fetch(`${url}/reports`, { method: 'DELETE' })).json(), { cancelled: 22 })
+  t.match(await (await fetch(`${url}/reports/22`)).json(), { state: 'cancelled' })
+})
+
 t.test('the feed of the app answers its client and sends what the poller reads', async (t) => {
   const { url } = await startExample(t, 'app.ts', ADDRESS)
   const socket = new WebSocket(`${url.replace('http', 'ws')}/feed`)

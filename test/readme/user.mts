@@ -1,0 +1,2 @@
+const buildReport = async (): Promise<string> => 'a report'
+// --- the block ---

@@ -1,0 +1,2 @@
+await app.ready()
+// --- the block ---
