@@ -1,19 +1,31 @@
-// The packed package as its users have it: each Node with each Fastify, as ES module and CommonJS, and the types under each
-// TypeScript. Then the test suite on each Node with each Fastify. Needs the npm registry; takes about
-// twenty minutes on two cores.
+// The packed package as its users have it: each Node with each Fastify and @fastify/websocket, as ES module and CommonJS; Bun and
+// Deno with the newest; the types under each TypeScript. Then the test suite on each Node with each Fastify. Needs the npm
+// registry; takes about thirty minutes on two cores.
 //
-//   npm run test:compat                 all of it
-//   npm run test:compat -- --no-suite   without the test suite
+//   npm run test:compat                          all of it
+//   npm run test:compat -- --no-suite            without the test suite
+//   npm run test:compat -- --node 24 --fastify 5 one Node, one Fastify (each may be given several times)
 import { execFileSync, spawnSync } from 'node:child_process'
 import { copyFileSync, cpSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 
-const NODES = ['20.19.0', '22', '24', 'latest']
-const FASTIFIES = ['5.0.0', '5']
+const { values } = parseArgs({ options: { 'no-suite': { type: 'boolean' }, node: { type: 'string', multiple: true }, fastify: { type: 'string', multiple: true } } })
+const NODES = values.node ?? ['20.19.0', '22', '24', 'latest']
+// With the oldest and the newest @fastify/websocket.
+const FASTIFIES = Object.entries({ '5.0.0': ['11.3.2'], 5: ['11.3.2', '11'] }).filter(([version]) => values.fastify?.includes(version) ?? true)
+// Each comes as a plain file in a package named after the platform.
+const RUNTIMES = [
+  { name: 'Bun', package: `@oven/bun-${process.platform}-${process.arch === 'arm64' ? 'aarch64' : 'x64'}`, path: 'bin/bun', args: [] },
+  { name: 'Deno', package: `@deno/${process.platform}-${process.arch}${process.platform === 'linux' ? '-glibc' : ''}`, path: 'deno', args: ['run', '--allow-all', '--no-lock'] }
+]
 const TYPESCRIPTS = ['5.4', '5.9', '6', '7']
-const SLOW = /faults|postgres|redis/
+// What takes a minute for the sake of real processes and stores runs once, on the newest of both.
+const SLOW = /faults|postgres|redis|processes/
+// What judges the checkout, its documents and its tools, whatever runs it; and what packs the package itself.
+const LEFT_OUT = /^(docs|ecosystem|examples|fixtures|long|readme|types)$|^(package|readme)\./
 const RESOLUTIONS = { node10: 'commonjs', node16: 'node16', nodenext: 'nodenext', bundler: 'esnext' }
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -54,34 +66,42 @@ const nodes = NODES.map((version) => {
   return { version: installedVersion(dir, name), path: join(dir, 'node_modules', name, 'bin', 'node') }
 })
 
-// Beside the checkout, whose own build may be in use.
-const built = join(work, 'package')
-mkdirSync(built)
-for (const file of ['package.json', 'README.md']) copyFileSync(join(root, file), join(built, file))
-execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', join(built, 'dist')], { cwd: root, stdio: 'inherit' })
-cpSync(join(root, 'lib/control/dashboard/assets'), join(built, 'dist/lib/control/dashboard/assets'), { recursive: true })
-const [{ filename }] = JSON.parse(npm(built, 'pack', '--json', '--ignore-scripts', '--pack-destination', work))
-const tarball = join(work, filename)
+execFileSync(process.execPath, [join(root, 'test/fixtures/pack.mjs'), join(work, 'packed')], { stdio: 'inherit' })
+const tarball = join(work, 'packed/package.tgz')
 
-const fastifies = FASTIFIES.map((range) => {
-  const dir = project(`fastify-${range}`, [tarball, `fastify@${range}`, '@fastify/websocket@11', 'bullmq@6', 'ioredis@6', 'pg@8',
-    '@types/node@20', '@types/pg@8', '@types/ws'])
+const fastifies = FASTIFIES.flatMap(([range, websockets]) => websockets.map((websocket) => {
+  const dir = project(`fastify-${range}-${websocket}`, [tarball, `fastify@${range}`, `@fastify/websocket@${websocket}`, 'bullmq@6', 'ioredis@6', 'pg@8',
+    'ws@8', '@types/node@20', '@types/pg@8', '@types/ws'])
   for (const file of ['consumer.mjs', 'consumer.cjs']) copyFileSync(join(here, file), join(dir, file))
-  return { version: installedVersion(dir, 'fastify'), dir }
-})
+  return { version: installedVersion(dir, 'fastify'), websocket: installedVersion(dir, '@fastify/websocket'), dir }
+}))
 
-for (const node of nodes) {
-  for (const fastify of fastifies) {
-    for (const file of ['consumer.mjs', 'consumer.cjs']) {
-      check(`Node ${node.version}, Fastify ${fastify.version}, ${file.endsWith('mjs') ? 'ES module' : 'CommonJS'}`, node.path, [file], { cwd: fastify.dir })
-    }
+/** One of each Fastify. */
+const distinct = fastifies.filter(({ version }, i) => fastifies.findLastIndex((other) => other.version === version) === i)
+
+function checkConsumers (title, command, args, { version, websocket, dir }) {
+  for (const file of ['consumer.mjs', 'consumer.cjs']) {
+    check(`${title}, Fastify ${version}, @fastify/websocket ${websocket}, ${file.endsWith('mjs') ? 'ES module' : 'CommonJS'}`, command, [...args, file], { cwd: dir })
   }
+}
+
+for (const node of nodes) for (const fastify of fastifies) checkConsumers(`Node ${node.version}`, node.path, [], fastify)
+
+for (const { name, package: runtime, path, args } of RUNTIMES) {
+  let dir
+  try {
+    dir = project(name, [runtime])
+  } catch {
+    console.log(`${name.toUpperCase()} IS NOT TRIED: there is no package ${runtime}`)
+    continue
+  }
+  checkConsumers(`${name} ${installedVersion(dir, runtime)}`, join(dir, 'node_modules', runtime, path), args, fastifies.at(-1))
 }
 
 for (const typescript of TYPESCRIPTS) {
   const compiler = project(`typescript-${typescript}`, [`typescript@${typescript}`])
   const version = installedVersion(compiler, 'typescript')
-  for (const fastify of fastifies) {
+  for (const fastify of distinct) {
     for (const [moduleResolution, module] of Object.entries(RESOLUTIONS)) {
       // TypeScript 7 knows it no more.
       if (moduleResolution === 'node10' && Number(typescript.split('.')[0]) >= 7) continue
@@ -111,7 +131,7 @@ for (const typescript of TYPESCRIPTS) {
   }
 }
 
-if (!process.argv.includes('--no-suite')) {
+if (!values['no-suite']) {
   // Compiled once, and run by Node alone: a loader's own files, promises and handles would be counted with those of the tests.
   const suite = join(work, 'suite')
   const modules = join(suite, 'node_modules')
@@ -125,16 +145,15 @@ if (!process.argv.includes('--no-suite')) {
   writeFileSync(join(suite, 'tsconfig.suite.json'), JSON.stringify({ extends: './test/tsconfig.mutation.json', include: ['index.ts', 'lib', 'test/**/*.test.ts'] }))
   execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.suite.json'], { cwd: suite, stdio: 'inherit' })
 
-  const files = ['test', 'test/tasks', 'test/control', 'test/shared', 'test/jobs'].flatMap((dir) => readdirSync(join(suite, dir)).map((name) => `${dir}/${name}`))
-    // The two left out judge the checkout and its own tools, whatever runs them.
-    .filter((file) => file.endsWith('.test.js') && !/package|readme/.test(file))
-  for (const { dir } of fastifies) {
+  const files = readdirSync(join(suite, 'test')).filter((name) => !LEFT_OUT.test(name)).flatMap((name) =>
+    name.includes('.') ? [`test/${name}`] : readdirSync(join(suite, 'test', name), { recursive: true }).map((file) => `test/${name}/${file}`)
+  ).filter((file) => file.endsWith('.test.js'))
+  for (const { dir } of distinct) {
     rmSync(join(modules, 'fastify'), { recursive: true, force: true })
     symlinkSync(join(dir, 'node_modules', 'fastify'), join(modules, 'fastify'), 'junction')
     const version = installedVersion(suite, 'fastify')
     for (const node of nodes) {
-      // What takes a minute for the sake of real processes and stores runs once, on the newest of both; the browser in `npm test`.
-      const newest = node === nodes.at(-1) && dir === fastifies.at(-1).dir
+      const newest = node === nodes.at(-1) && dir === distinct.at(-1).dir
       for (const file of files.filter((file) => newest || !SLOW.test(file))) {
         check(`${file}, Node ${node.version}, Fastify ${version}`, node.path, [file],
           { cwd: suite, timeout: 300_000, env: { ...process.env, TAP_TIMEOUT: '240', TAP_INVERT: '1', TAP_GREP: 'in a real browser' } })
@@ -145,7 +164,7 @@ if (!process.argv.includes('--no-suite')) {
 
 rmSync(work, { recursive: true, force: true })
 const failed = results.filter(({ ok }) => !ok)
-console.log(`\nNode ${nodes.map(({ version }) => version).join(', ')}; Fastify ${fastifies.map(({ version }) => version).join(', ')}`)
+console.log(`\nNode ${nodes.map(({ version }) => version).join(', ')}; Fastify ${distinct.map(({ version }) => version).join(', ')}`)
 for (const { title } of failed) console.log(`not ok ${title}`)
 console.log(`${results.length - failed.length} passed, ${failed.length} failed, in ${((Date.now() - started) / 60_000).toFixed(1)} minutes`)
 process.exitCode = failed.length > 0 ? 1 : 0
