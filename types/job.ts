@@ -46,10 +46,35 @@ export interface JobOptions extends EngineJobOptions {
   ttl?: number
 }
 
+/** The events of `app.jobEvents`: what happens to the jobs of the fleet, with the job as it was when it was read. */
+export interface JobEvents {
+  start: [job: Job]
+  progress: [job: Job]
+  end: [job: Job]
+}
+
+/** How many jobs there are in each of the engine's states. */
+export type JobCounts = Record<'waiting' | 'prioritized' | 'delayed' | 'paused' | 'active' | 'completed' | 'failed', number>
+
+/** One of those that `app.addJobs` adds. */
+export interface JobToAdd<D = any> extends JobOptions {
+  data: D
+}
+
+/** How long `job.wait` waits; left out, for as long as it takes. Whatever it is, the job goes on. */
+export interface WaitOptions {
+  /** Gives up waiting, with the signal's reason. */
+  signal?: AbortSignal
+  /** Gives up waiting after so many ms, with FST_ERR_JOB_WAIT_TIMEOUT. */
+  timeout?: number
+}
+
 /** A job as plain JSON: what may be sent to a client or a log. Times are ms since the epoch. */
 export interface JobSnapshot {
+  id: string
   name: string
   kind: string
+  queue: string
   state: TaskState
   createdAt: number
   startedAt?: number
@@ -63,8 +88,12 @@ export interface JobSnapshot {
 
 /** A job as it was when it was read: ask `app.getJob` again for what has changed since. */
 export interface Job<T = unknown> {
+  /** The engine's id, for `app.getJob({ id })`. A name may belong to another job later, an id never does. */
+  readonly id: string
   readonly name: string
   readonly kind: string
+  /** The queue that it is in. */
+  readonly queue: string
   readonly state: TaskState
   readonly progress: TaskProgress | undefined
   /** How often its handler was started. */
@@ -80,11 +109,12 @@ export interface Job<T = unknown> {
   /** Ms since the epoch; `undefined` while the job is live. */
   readonly endedAt: number | undefined
   /**
-   * Waits for the job to end, wherever it runs, and for as long as it takes.
-   * @throws FST_ERR_JOB_FAILED with the failure's own message and code; FST_ERR_JOB_CANCELLED when it was cancelled, its
-   * lease lapsed, or its record has gone; FST_ERR_JOBS_CLOSED when this app closes first
+   * Waits for the job to end, wherever it runs. It never tells an outcome that did not happen.
+   * @throws FST_ERR_JOB_FAILED with the failure's own message and code; FST_ERR_JOB_CANCELLED when it was cancelled or its lease
+   * has expired; FST_ERR_JOB_RECORD_GONE when its record is gone and nothing tells how it ended; FST_ERR_JOB_WAIT_TIMEOUT, or the
+   * signal's reason, when the wait was given up; FST_ERR_JOBS_CLOSED when this app closes first
    */
-  wait (): Promise<T>
+  wait (options?: WaitOptions): Promise<T>
   /**
    * Renews the lease wherever the job runs.
    * @returns `false` once the job has ended or is being cancelled

@@ -1,92 +1,211 @@
-import { EventEmitter } from 'node:events'
-import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_CANCELLED } from '../shared/errors'
-import type { Engine } from './engine'
-import { readFailure, readFailureEvent, deserializeReason, type Stored } from './serialization'
+import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_CANCELLED, FST_ERR_JOB_RECORD_GONE } from '../shared/errors'
+import type { Engine, Queue } from './engine'
+import { isOurs, outcomeOf, type Ended, type Outcome, type Outcomes } from './outcomes'
+import { readFailure, readFailureEvent, type Stored } from './serialization'
 
-export type Outcome = { state: 'completed', result: unknown } | { state: 'failed' | 'cancelled', error: Error }
-
-/** Events tell it sooner; looking finds what they have lost. In ms. */
+/** Events tell of an end sooner; polling finds those that were lost. Each job is looked at less and less often. In ms. */
 const POLL_INTERVAL = 500
 const MAX_POLL_INTERVAL = 8_000
+/** For how long a job without a record may be without evidence too. It is written soon after the end, by whoever ran the job. In ms. */
+const GONE_AFTER = 5_000
+/** Of many jobs, so many are looked up in their records at a poll, and a tenth if that is more; of the others the evidence alone. */
+const RECORDS = 200
 
-/** Who waits for the end of which job. */
+interface Waiting {
+  readonly queue: string
+  readonly id: string
+  readonly name: string
+  readonly settlers: Set<(outcome: Outcome | Error) => void>
+  dueAt: number
+  interval: number
+  /** When its record was read last. */
+  readAt: number
+  /** Since when there is neither record nor evidence. */
+  goneSince: number | undefined
+  /** What the engine's event said of its failure. It has neither the code nor the cause. */
+  failure: string | undefined
+}
+
+/** Tells those who wait for jobs how they have ended, and nothing without evidence of it. */
 export class CompletionWaiter {
-  /** Each event is the id of a job that has ended. */
-  private readonly completions = new EventEmitter().setMaxListeners(0)
-  private closed = false
+  readonly #engine: Engine
+  readonly #outcomes: Outcomes
+  /** By queue and id. */
+  readonly #waiting = new Map<string, Waiting>()
+  readonly #polling = new Set<string>()
+  #timer: NodeJS.Timeout | undefined = undefined
+  #wakeAt = Infinity
+  #closed = false
 
-  constructor (private readonly engine: Engine) {
+  constructor (engine: Engine, outcomes: Outcomes) {
+    this.#engine = engine
+    this.#outcomes = outcomes
     const { events } = engine
-    events.on('completed', ({ jobId, returnvalue }) => this.completions.emit(jobId, { state: 'completed', result: returnvalue }))
-    events.on('failed', ({ queue, jobId, failedReason }) => this.pollFailed(queue, jobId, failedReason))
-    events.on('cancel', ({ jobId, removed, reason }) => {
-      if (removed !== undefined) this.completions.emit(jobId, cancelled(removed, deserializeReason(JSON.parse(reason))))
-    })
+    events.on('completed', ({ queue, jobId, returnvalue }) => this.#settle(this.#find(queue, jobId), { state: 'completed', result: returnvalue }))
+    events.on('failed', ({ queue, jobId, failedReason }) => this.#hurry(queue, jobId, failedReason))
+    events.on('removed', ({ queue, jobId }) => this.#hurry(queue, jobId))
   }
 
   /**
    * How the job ends, until whoever waits abandons it.
-   * @throws FST_ERR_JOBS_CLOSED when this app closes first
+   * @param isLive the caller has just seen it live: there is no need to look at once
+   * @throws FST_ERR_JOBS_CLOSED when this app closes first, FST_ERR_JOB_RECORD_GONE when nothing tells how it ended
    */
-  wait (queue: string, id: string, name: string): { ended: Promise<Outcome>, abandon: () => void } {
-    const { completions } = this
-    let abandon!: () => void
+  wait (queue: string, id: string, name: string, { isLive = false } = {}): { ended: Promise<Outcome>, abandon: () => void } {
+    let abandon = (): void => {}
     const ended = new Promise<Outcome>((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined
-      let interval = POLL_INTERVAL
-      let missingPolls = 0
-      let settled = false
-      const settle = (ending: Outcome | Error): void => {
-        abandon()
-        if (ending instanceof Error) reject(ending)
-        else resolve(ending)
+      if (this.#closed) return reject(new FST_ERR_JOBS_CLOSED())
+      const key = keyOf(queue, id)
+      const waiting = this.#waiting.get(key) ?? {
+        queue, id, name, settlers: new Set(), dueAt: isLive ? performance.now() + POLL_INTERVAL : 0, interval: POLL_INTERVAL, readAt: 0, goneSince: undefined, failure: undefined
       }
-      const pollAgain = async (): Promise<void> => {
-        // A store that is away is waited for, too.
-        const found = await this.poll(queue, id).catch(() => true)
-        // Its record may go before the event of its end comes: gone is gone when it is so twice.
-        if (!found && ++missingPolls > 1) settle(cancelled(name, new Error('The record of the job is gone')))
-        if (settled) return
-        timer = setTimeout(pollAgain, interval)
-        interval = Math.min(interval * 2, MAX_POLL_INTERVAL)
-      }
+      const settle = (outcome: Outcome | Error): void => outcome instanceof Error ? reject(outcome) : resolve(outcome)
+      waiting.settlers.add(settle)
+      this.#waiting.set(key, waiting)
+      this.#wakeBy(waiting.dueAt)
       abandon = () => {
-        settled = true
-        clearTimeout(timer)
-        completions.off(id, settle)
+        waiting.settlers.delete(settle)
+        if (waiting.settlers.size === 0 && this.#waiting.get(key) === waiting) this.#leave(waiting)
       }
-      completions.on(id, settle)
-      if (this.closed) settle(new FST_ERR_JOBS_CLOSED())
-      else pollAgain()
     })
-    return { ended, abandon }
+    return { ended, abandon: () => abandon() }
   }
 
-  /** Tells how the job has ended, if it has. @returns whether there is a record of it */
-  private async poll (queue: string, id: string): Promise<boolean> {
-    return this.engine.request(queue, async (engineQueue) => {
-      const job: Stored | undefined = await engineQueue.getJob(id)
-      if (job?.finishedOn !== undefined) {
-        this.completions.emit(id, await job.isFailed() ? readFailure(job) : { state: 'completed', result: job.returnvalue })
-      }
-      return job !== undefined
-    })
-  }
-
-  /** The event has the message alone, which must do when the record is gone already. */
-  private async pollFailed (queue: string, id: string, message: string): Promise<void> {
-    if (this.completions.listenerCount(id) === 0) return
-    const found = await this.poll(queue, id).catch(() => true)
-    if (!found) this.completions.emit(id, readFailureEvent(message))
+  /** A job that waited was removed from its queue by a cancel. */
+  onRemoved (queue: string, id: string, cause: unknown): void {
+    const waiting = this.#find(queue, id)
+    if (waiting !== undefined) this.#settle(waiting, { state: 'cancelled', error: new FST_ERR_JOB_CANCELLED(waiting.name, { cause }) })
   }
 
   /** Nothing waits any longer. */
   close (): void {
-    this.closed = true
-    for (const id of this.completions.eventNames()) this.completions.emit(id, new FST_ERR_JOBS_CLOSED())
+    this.#closed = true
+    for (const waiting of this.#waiting.values()) this.#settle(waiting, new FST_ERR_JOBS_CLOSED())
+  }
+
+  #find (queue: string, id: string): Waiting | undefined {
+    return this.#waiting.get(keyOf(queue, id))
+  }
+
+  #settle (waiting: Waiting | undefined, outcome: Outcome | Error): void {
+    if (waiting === undefined) return
+    this.#leave(waiting)
+    for (const settle of waiting.settlers) settle(outcome)
+  }
+
+  #leave ({ queue, id }: Waiting): void {
+    this.#waiting.delete(keyOf(queue, id))
+    if (this.#waiting.size > 0) return
+    // Nothing holds the process for the sake of nobody.
+    clearTimeout(this.#timer)
+    this.#wakeAt = Infinity
+  }
+
+  /** Something has happened to the job: its record is read next. */
+  #hurry (queue: string, id: string, failure?: string): void {
+    const waiting = this.#find(queue, id)
+    if (waiting === undefined) return
+    waiting.failure = failure ?? waiting.failure
+    waiting.interval = POLL_INTERVAL
+    waiting.readAt = waiting.dueAt = 0
+    this.#wakeBy(0)
+  }
+
+  // --- polling: one look for all that are due ---
+
+  #wakeBy (time: number): void {
+    if (time >= this.#wakeAt || this.#closed) return
+    this.#wakeAt = time
+    clearTimeout(this.#timer)
+    // Not at once: those that begin to wait in the same turn are looked at together.
+    this.#timer = setTimeout(() => this.#poll(), Math.max(1, time - performance.now()))
+  }
+
+  #poll (): void {
+    this.#wakeAt = Infinity
+    const now = performance.now()
+    const due = new Map<string, Waiting[]>()
+    let next = Infinity
+    for (const waiting of this.#waiting.values()) {
+      if (waiting.dueAt > now || this.#polling.has(waiting.queue)) next = Math.min(next, Math.max(waiting.dueAt, now + 20))
+      else if (due.has(waiting.queue)) due.get(waiting.queue)!.push(waiting)
+      else due.set(waiting.queue, [waiting])
+    }
+    for (const [queue, jobs] of due) this.#pollQueue(queue, jobs)
+    if (next !== Infinity) this.#wakeBy(next)
+  }
+
+  async #pollQueue (queue: string, jobs: Waiting[]): Promise<void> {
+    this.#polling.add(queue)
+    for (const waiting of jobs) waiting.dueAt = Infinity
+    try {
+      await this.#look(queue, jobs)
+    } catch { // A store that is away is waited for, too.
+    }
+    this.#polling.delete(queue)
+    for (const waiting of jobs) {
+      // Unless an event has made it due again meanwhile.
+      if (waiting.dueAt === Infinity) {
+        waiting.dueAt = performance.now() + waiting.interval
+        waiting.interval = Math.min(waiting.interval * 2, MAX_POLL_INTERVAL)
+      }
+      if (this.#find(queue, waiting.id) === waiting) this.#wakeBy(waiting.dueAt)
+    }
+  }
+
+  async #look (queue: string, jobs: Waiting[]): Promise<void> {
+    const sorted = jobs.toSorted((a, b) => a.readAt - b.readAt)
+    const others = sorted.splice(Math.max(RECORDS, jobs.length / 10))
+    const missing = await this.#readRecords(queue, sorted)
+    if (missing.length + others.length === 0) return
+    const ends = await this.#outcomes.find(queue, [...missing, ...others].map(({ id }) => id))
+    // One that was retried runs again: its record says so, where there is one.
+    missing.push(...await this.#readRecords(queue, others.filter(({ id }) => ends.has(id))))
+    for (const waiting of missing) this.#conclude(waiting, ends.get(waiting.id))
+  }
+
+  /** Settles those that have ended, as their records say. @returns those without a record */
+  async #readRecords (queue: string, jobs: Waiting[]): Promise<Waiting[]> {
+    const missing: Waiting[] = []
+    if (jobs.length > 0) {
+      await this.#engine.request(queue, (engineQueue) => Promise.all(jobs.map(async (waiting) => {
+        waiting.readAt = performance.now()
+        const outcome = await readOutcome(engineQueue, waiting.id)
+        if (outcome === 'live') waiting.goneSince = waiting.failure = undefined
+        else if (outcome === 'gone') missing.push(waiting)
+        else this.#settle(waiting, outcome)
+      })))
+    }
+    return missing
+  }
+
+  /** There is no record of the job. */
+  #conclude (waiting: Waiting, ended: Ended | undefined): void {
+    const { name, failure } = waiting
+    const outcome = ended && outcomeOf(ended)
+    if (outcome !== undefined) return this.#settle(waiting, outcome)
+    waiting.goneSince ??= performance.now()
+    if (performance.now() - waiting.goneSince < GONE_AFTER) {
+      waiting.interval = POLL_INTERVAL
+      return
+    }
+    if (failure !== undefined) return this.#settle(waiting, readFailureEvent(name, failure))
+    this.#settle(waiting, new FST_ERR_JOB_RECORD_GONE(name))
   }
 }
 
-function cancelled (name: string, cause: unknown): Outcome {
-  return { state: 'cancelled', error: new FST_ERR_JOB_CANCELLED(name, { cause }) }
+/** How the job has ended. The state is read first: a record that goes in between leaves no outcome, and none is invented. */
+export async function readOutcome (engineQueue: Queue, id: string): Promise<Outcome | 'live' | 'gone'> {
+  const state = await engineQueue.getJobState(id)
+  if (state === 'unknown') return 'gone'
+  if (state !== 'completed' && state !== 'failed') return 'live'
+  const job: Stored | undefined = await engineQueue.getJob(id)
+  if (!isOurs(job)) return 'gone'
+  // It was retried in between.
+  if (job.finishedOn === undefined) return 'live'
+  return state === 'completed' ? { state, result: job.returnvalue } : readFailure(job)
+}
+
+function keyOf (queue: string, id: string): string {
+  return `${queue} ${id}`
 }

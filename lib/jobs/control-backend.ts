@@ -1,11 +1,18 @@
-import type { ControlBackend, Counts } from '../shared/control-backend'
+import type { ControlBackend, ControlFilter, Counts, Found, Summary } from '../shared/control-backend'
+import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE } from '../shared/errors'
 import { processIdentity, processNumbers } from '../shared/process-info'
-import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE } from '../shared/errors'
-import { ENDED, LIVE, type JobRegistry } from './registry'
+import type { JobEvents } from './events'
 import type { Job } from './job'
+import type { JobRegistry } from './registry'
 
-/** What the control routes serve with `serve: 'jobs'`. */
-export function createJobsBackend (open: () => JobRegistry): ControlBackend {
+/** Jobs that are cancelled at a time, and entries of a page of live ones. */
+const SLICE = 200
+const EVENTS = ['start', 'progress', 'end'] as const
+
+/** What routes, feed and dashboard serve of jobs: those of the whole fleet. */
+export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents): ControlBackend {
+  const identity = processIdentity()
+
   async function find (name: string): Promise<Job> {
     const job = await open().get(name)
     if (job === undefined) throw new FST_ERR_JOB_NOT_FOUND(name)
@@ -19,41 +26,112 @@ export function createJobsBackend (open: () => JobRegistry): ControlBackend {
   }
 
   return {
-    async list ({ states }) {
-      const tasks = []
-      for await (const job of open().list([...LIVE, ...ENDED])) {
-        if (states === undefined || states.includes(job.state)) tasks.push(job.toJSON())
+    async list ({ limit, after, ...filter }) {
+      try {
+        const { jobs, next } = await open().page({ limit, after, states: filter.states, matches: (job) => matches(job, filter) })
+        return { tasks: jobs.map((job) => job.toJSON()), next }
+      } catch (error) {
+        if (error instanceof RangeError) throw badRequest('after', 'the cursor of a page before', String(after))
+        throw error
       }
-      return { tasks }
     },
     async summary () {
-      const counts: Counts = { pending: 0, running: 0, cancelling: 0, completed: 0, failed: 0, cancelled: 0 }
-      for await (const { state } of open().list([...LIVE, ...ENDED])) counts[state]++
-      return { counts, groups: [], process: processNumbers(processIdentity()) }
+      const registry = open()
+      const queues = await Promise.all(registry.queues.map(async (queue) => ({ queue, ...await registry.stateOf(queue) })))
+      return { counts: countsOf(queues), groups: [], process: processNumbers(identity), queues }
     },
-    get: async (name) => (await find(name)).toJSON(),
+    get: async (name) => withStack(await find(name)),
     async cancel (name) {
       const job = await findLive(name)
-      let stopped = true
-      try {
-        stopped = await open().cancel(name)
-      } catch (error) {
-        if (!(error instanceof FST_ERR_JOB_CANCEL_TIMEOUT)) throw error
+      const hasStopped = await stop(job)
+      const now = await open().read(job.queue, job.id)
+      if (now !== undefined && (now.endedAt !== undefined) === hasStopped) return withStack(now)
+      return { ...job.toJSON(), ...hasStopped ? { state: 'cancelled', endedAt: Date.now(), lease: undefined } : { state: 'cancelling' } }
+    },
+    async cancelAll (filter, reason) {
+      if (Object.values(filter).every((value) => value === undefined)) throw badRequest('filter', 'a filter that is not empty', '{}')
+      const remaining: string[] = []
+      let cancelled = 0
+      const stopping: Array<Promise<void>> = []
+      for await (const job of matching(filter)) {
+        stopping.push(stop(job, reason).then((stopped) => { if (stopped) cancelled++; else remaining.push(job.name) }))
+        // The requests of a slice are made together, and those who take their time are not waited for in between.
+        if (stopping.length % SLICE === 0) await new Promise(setImmediate)
       }
-      const now = await open().get(name)
-      if (!stopped) throw new FST_ERR_JOB_NOT_LIVE(name, now?.state ?? 'completed')
-      // A job that was waiting is removed, and its name may have been taken again.
-      return now?.createdAt === job.createdAt ? now.toJSON() : { ...job.toJSON(), state: 'cancelled', endedAt: Date.now() }
+      await Promise.all(stopping)
+      return { cancelled, remaining }
     },
     async heartbeat (name) {
       const job = await findLive(name)
       if (!await job.heartbeat()) throw new FST_ERR_JOB_NOT_LIVE(name, job.state)
       if (job.toJSON().lease === undefined) throw new FST_ERR_JOB_NO_LEASE(name)
     },
-    async cancelAll () { return { cancelled: 0, remaining: [] } },
     purge: async () => ({ purged: await open().purge() }),
-    async * live () {},
-    subscribe: () => () => {},
-    add: async (kind, data, options) => (await open().add(kind, data, options)).toJSON()
+    async * live (filter) {
+      let page: Job[] = []
+      for await (const job of matching(filter)) {
+        page.push(job)
+        if (page.length < SLICE) continue
+        yield page
+        page = []
+      }
+      if (page.length > 0) yield page
+    },
+    subscribe (listener) {
+      const listeners = EVENTS.map((event) => [event, (job: unknown) => listener(event, job as Job)] as const)
+      for (const [event, call] of listeners) jobEvents.on(event, call)
+      return () => { for (const [event, call] of listeners) jobEvents.off(event, call) }
+    },
+    add: async (kind, data, options) => (await open().add(kind, data, options)).toJSON(),
+    retry: async (name) => (await open().retry(name)).toJSON(),
+    pause: (queue) => open().pause(queue),
+    resume: (queue) => open().resume(queue)
   }
+
+  async function * matching (filter: ControlFilter): AsyncGenerator<Job, void> {
+    for await (const job of open().list()) if (matches(job, filter)) yield job
+  }
+
+  /** @returns whether it has stopped in time */
+  async function stop ({ queue, id }: Job, reason?: string): Promise<boolean> {
+    try {
+      await open().cancelById(queue, id, reason)
+      return true
+    } catch (error) {
+      if (error instanceof FST_ERR_JOB_CANCEL_TIMEOUT) return false
+      throw error
+    }
+  }
+}
+
+/** Jobs have no groups. */
+function matches ({ name, state }: Job, { states, group, prefix, q, names }: ControlFilter): boolean {
+  return group === undefined &&
+    (states === undefined || states.includes(state)) &&
+    (prefix === undefined || name.startsWith(prefix)) &&
+    (q === undefined || name.includes(q)) &&
+    (names === undefined || names.includes(name))
+}
+
+/** By BullMQ's own numbers: it counts cancelled jobs with the failed, and those that are being cancelled with the running. */
+function countsOf (queues: NonNullable<Summary['queues']>): Counts {
+  const sum = (...states: string[]): number => queues.reduce((total, { counts }) => total + states.reduce((part, state) => part + counts[state], 0), 0)
+  return {
+    pending: sum('waiting', 'prioritized', 'delayed', 'paused'),
+    running: sum('active'),
+    cancelling: 0,
+    completed: sum('completed'),
+    failed: sum('failed'),
+    cancelled: 0
+  }
+}
+
+function withStack (job: Job): Found {
+  const snapshot = job.toJSON()
+  if (job.state !== 'failed') return snapshot
+  return { ...snapshot, error: { ...snapshot.error!, stack: job.error!.stack } as Found['error'] }
+}
+
+function badRequest (argument: string, expected: string, got: string): Error {
+  return Object.assign(new FST_ERR_JOB_INVALID_ARGUMENT(argument, expected, got), { statusCode: 400 })
 }

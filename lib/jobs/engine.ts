@@ -31,7 +31,7 @@ const DATA_EXCEPTION = /^22/
 export class Engine {
   /**
    * BullMQ's events, each with its `queue`; `lost` with the ids of running jobs that are no longer this worker's; and `ended` with
-   * queue, job and error, if it has failed: a job that ran here has ended, and the store has accepted how.
+   * `queue`, `job` and `result` or `error`: a job that ran here has ended, and the store has accepted how.
    */
   readonly events = new EventEmitter()
   private readonly opened = new Map<string, Queue>()
@@ -59,6 +59,11 @@ export class Engine {
   /** The names of all that are open: those that the plugin lists, and those of the kinds. */
   get queues (): readonly string[] {
     return this.names
+  }
+
+  /** Whether the app is leaving the store: what is not answered now will not be asked again. */
+  get isClosing (): boolean {
+    return this.closing
   }
 
   /**
@@ -138,9 +143,9 @@ export class Engine {
       autorun: false
     }, backend))
     worker.on('lockRenewalFailed', (ids) => this.events.emit('lost', ids))
-    worker.on('completed', (job) => this.events.emit('ended', name, job))
-    // An attempt that failed and is followed by another has no end.
-    worker.on('failed', (job, error) => { if (job?.finishedOn !== undefined) this.events.emit('ended', name, job, error) })
+    worker.on('completed', (job, result) => this.events.emit('ended', { queue: name, job, result }))
+    // An attempt that failed and is followed by another is no end.
+    worker.on('failed', (job, error) => { if (job?.finishedOn !== undefined) this.events.emit('ended', { queue: name, job, error }) })
     this.workers.add(worker)
   }
 

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import type * as types from '../../types/job'
@@ -22,20 +23,42 @@ declare module 'fastify' {
      * FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED; then nothing was stored. FST_ERR_JOB_ENGINE_UNAVAILABLE
      */
     addJob<K extends types.JobKind<Kinds>>(kind: K, data: types.JobData<Kinds, K>, options?: types.JobOptions): Promise<types.Job<types.JobResult<Kinds, K>>>
-    /** The job of this name, live or ended and still kept, whichever process added it. The ended ones are searched from the latest on. */
-    getJob<T = unknown>(name: string): Promise<types.Job<T> | undefined>
+    /**
+     * Adds many jobs of a kind with few requests.
+     * @returns for each of the list, in its order, the job or why it was not added
+     * @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED; then nothing was stored
+     */
+    addJobs<K extends types.JobKind<Kinds>>(kind: K, list: ReadonlyArray<types.JobToAdd<types.JobData<Kinds, K>>>): Promise<Array<PromiseSettledResult<types.Job<types.JobResult<Kinds, K>>>>>
+    /** The live job of this name, or else the one that has ended last and is kept; or that of an id. Whichever process added it. */
+    getJob<T = unknown>(job: string | { id: string }): Promise<types.Job<T> | undefined>
     /**
      * Cancels a job and waits until it has stopped, wherever it runs. One that waits is removed.
-     * @returns `false` if the job is unknown or has ended by itself
+     * @returns `true` if it was live and has stopped, however it ended; `false` if it is unknown or had ended before
      * @throws FST_ERR_JOB_CANCEL_TIMEOUT when it still runs after `cancelTimeout` ms; FST_ERR_JOB_ENGINE_UNAVAILABLE
      */
     cancelJob(name: string, reason?: unknown): Promise<boolean>
     /** Renews the lease of a job, wherever it runs. @returns `false` if it is not live or is being cancelled */
     heartbeatJob(name: string): Promise<boolean>
-    /** Forgets the jobs that have ended, in the whole fleet. @returns how many */
+    /**
+     * Runs a failed or cancelled job again, under its name and with all its attempts.
+     * @throws FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_FAILED, FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_ENGINE_UNAVAILABLE
+     */
+    retryJob<T = unknown>(name: string): Promise<types.Job<T>>
+    /** Removes the jobs that have ended, in the whole fleet. @returns how many */
     purgeJobs(): Promise<number>
-    /** The live jobs of the fleet, each as it was when it was read. */
+    /** The live jobs of the fleet: each that is live throughout is in it once. Each is as it was when it was read. */
     jobs(): AsyncIterableIterator<types.Job>
+    /** Starts no more jobs of the queue, or of any, in the whole fleet. Those that run go on. @throws FST_ERR_JOB_UNKNOWN_QUEUE */
+    pauseJobs(queue?: string): Promise<void>
+    /** @throws FST_ERR_JOB_UNKNOWN_QUEUE */
+    resumeJobs(queue?: string): Promise<void>
+    /** How many jobs the queue has, or all queues have together, in each of the engine's states. @throws FST_ERR_JOB_UNKNOWN_QUEUE */
+    jobCounts(queue?: string): Promise<types.JobCounts>
+    /**
+     * `'start'`, `'progress'` and `'end'` of the jobs of the fleet, each with the job. Costs nothing without listeners. On PostgreSQL
+     * some events are lost.
+     */
+    readonly jobEvents: EventEmitter<types.JobEvents>
   }
 }
 
@@ -47,12 +70,18 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
     jobs.kinds.define(this, kind, handler, definition)
   })
   app.decorate('addJob', async (kind: string, data: unknown, jobOptions?: types.JobOptions) => requireOpen().add(kind, data, jobOptions))
-  app.decorate('getJob', async (name: string) => requireOpen().get(name) as Promise<types.Job<any> | undefined>)
+  app.decorate('addJobs', async (kind: string, list: readonly types.JobToAdd[]) => requireOpen().addAll(kind, list))
+  app.decorate('getJob', async (job: string | { id: string }) => requireOpen().get(job) as Promise<types.Job<any> | undefined>)
   app.decorate('cancelJob', async (name, reason) => requireOpen().cancel(name, reason))
   app.decorate('heartbeatJob', async (name) => requireOpen().heartbeatByName(name))
+  app.decorate('retryJob', async (name: string) => requireOpen().retry(name) as Promise<types.Job<any>>)
   app.decorate('purgeJobs', async () => requireOpen().purge())
   app.decorate('jobs', () => requireOpen().list())
-  app.decorate(kJobsControlBackend, createJobsBackend(requireOpen))
+  app.decorate('pauseJobs', async (queue?: string) => requireOpen().pause(queue))
+  app.decorate('resumeJobs', async (queue?: string) => requireOpen().resume(queue))
+  app.decorate('jobCounts', async (queue?: string) => requireOpen().counts(queue))
+  app.decorate('jobEvents', jobs.events)
+  app.decorate(kJobsControlBackend, createJobsBackend(requireOpen, jobs.events))
 
   app.addHook('onReady', () => jobs.onReady())
   app.addHook('preClose', async () => jobs.preClose())
@@ -78,10 +107,14 @@ namespace fastifyJobs {
   export type FastifyJobsOptions = types.FastifyJobsOptions
   export type Job<T = unknown> = types.Job<T>
   export type JobDefinition = types.JobDefinition
+  export type JobCounts = types.JobCounts
+  export type JobEvents = types.JobEvents
   export type JobHandler<D = any, R = any> = types.JobHandler<D, R>
   export type JobOptions = types.JobOptions
   export type JobSnapshot = types.JobSnapshot
+  export type JobToAdd<D = any> = types.JobToAdd<D>
   export type RunningJob = types.RunningJob
+  export type WaitOptions = types.WaitOptions
 }
 
 // Written out so that Node finds the names when an ES module imports them.

@@ -1,64 +1,108 @@
-import type { JobSnapshot, Job as PublicJob } from '../../types/job'
+import type { JobSnapshot, Job as PublicJob, WaitOptions } from '../../types/job'
 import type { TaskProgress, TaskState } from '../../types/task'
+import { checkWaitOptions } from './options'
+import { outcomeOf, type Ended } from './outcomes'
 import { readFailure, startsOf, type Stored } from './serialization'
 
 /** What a job asks of those who made it. */
-interface Owner {
-  wait (queue: string, id: string, name: string): Promise<unknown>
+export interface JobOwner {
+  wait (queue: string, id: string, name: string, options: WaitOptions): Promise<unknown>
   heartbeat (queue: string, id: string): Promise<boolean>
+}
+
+/** What there is to know of a job. */
+export interface JobFields {
+  id: string
+  name: string
+  kind: string
+  queue: string
+  state: TaskState
+  progress?: TaskProgress
+  attempts: number
+  result?: unknown
+  error?: Error & { code: string }
+  createdAt: number
+  startedAt?: number
+  endedAt?: number
+  ttl?: number
+}
+
+/** What BullMQ's record says of a job that is in this state of BullMQ's. */
+export function fieldsOf (queue: string, stored: Stored, engineState: string): JobFields {
+  const { name, ttl } = stored.data
+  const attempts = startsOf(stored)
+  return {
+    id: stored.id!,
+    name,
+    kind: stored.name,
+    queue,
+    progress: stored.progress as TaskProgress,
+    attempts,
+    createdAt: stored.timestamp,
+    // The engine's time is that of a process taking it, be it one without its kind.
+    startedAt: attempts > 0 ? stored.processedOn ?? undefined : undefined,
+    endedAt: stored.finishedOn ?? undefined,
+    ttl,
+    ...outcomeFields(stored, engineState)
+  }
+}
+
+function outcomeFields (stored: Stored, engineState: string): Pick<JobFields, 'state' | 'result' | 'error'> {
+  if (engineState === 'completed') return { state: 'completed', result: stored.returnvalue }
+  if (engineState === 'failed') return readFailure(stored)
+  if (engineState === 'active') return { state: stored.data.cancel === undefined ? 'running' : 'cancelling' }
+  return { state: 'pending' }
+}
+
+/** What is known of a job that has ended, and of which BullMQ has no record any more. */
+export function fieldsOfEnded (queue: string, ended: Ended): JobFields {
+  const { id, name, kind, state, attempts, createdAt, startedAt, endedAt } = ended
+  return { id, name, kind, queue, attempts, createdAt, startedAt, endedAt, ...outcomeOf(ended) ?? { state } }
 }
 
 /** A job as it was when the engine was asked. */
 export class Job implements PublicJob<any> {
+  readonly id: string
   readonly name: string
   readonly kind: string
+  readonly queue: string
   readonly state: TaskState
   readonly progress: TaskProgress | undefined
   readonly attempts: number
-  readonly result: any = undefined
-  readonly error: (Error & { code: string }) | undefined = undefined
+  readonly result: any
+  readonly error: (Error & { code: string }) | undefined
   readonly createdAt: number
   readonly startedAt: number | undefined
   readonly endedAt: number | undefined
-  readonly #queue: string
-  readonly #id: string
   readonly #ttl: number | undefined
-  readonly #owner: Owner
+  readonly #owner: JobOwner
 
-  constructor (queue: string, stored: Stored, engineState: string, owner: Owner) {
-    const { name, ttl, cancel } = stored.data
-    this.#queue = queue
-    this.#id = stored.id!
-    this.#ttl = ttl
+  constructor (fields: JobFields, owner: JobOwner) {
+    this.id = fields.id
+    this.name = fields.name
+    this.kind = fields.kind
+    this.queue = fields.queue
+    this.state = fields.state
+    this.progress = fields.progress
+    this.attempts = fields.attempts
+    this.result = fields.result
+    this.error = fields.error
+    this.createdAt = fields.createdAt
+    this.startedAt = fields.startedAt
+    this.endedAt = fields.endedAt
+    this.#ttl = fields.ttl
     this.#owner = owner
-    this.name = name
-    this.kind = stored.name
-    this.progress = stored.progress as TaskProgress
-    this.attempts = startsOf(stored)
-    this.createdAt = stored.timestamp
-    // The engine's time is that of a process taking it, be it one without its kind.
-    this.startedAt = this.attempts > 0 ? stored.processedOn : undefined
-    this.endedAt = stored.finishedOn
-    if (engineState === 'completed') {
-      this.state = engineState
-      this.result = stored.returnvalue
-    } else if (engineState === 'failed') {
-      ({ state: this.state, error: this.error } = readFailure(stored))
-    } else if (engineState === 'active') {
-      this.state = cancel === undefined ? 'running' : 'cancelling'
-    } else {
-      this.state = 'pending'
-    }
   }
 
-  async wait (): Promise<any> {
+  async wait (options?: WaitOptions): Promise<any> {
+    const checked = checkWaitOptions(options)
     if (this.state === 'completed') return this.result
     if (this.error !== undefined) throw this.error
-    return this.#owner.wait(this.#queue, this.#id, this.name)
+    return this.#owner.wait(this.queue, this.id, this.name, checked)
   }
 
   async heartbeat (): Promise<boolean> {
-    return this.endedAt === undefined && this.#owner.heartbeat(this.#queue, this.#id)
+    return this.endedAt === undefined && this.#owner.heartbeat(this.queue, this.id)
   }
 
   toJSON (): JobSnapshot {

@@ -35,6 +35,11 @@ export class Kinds {
     return new Set(Array.from(this.#kinds.values(), ({ options }) => options.queue))
   }
 
+  /** The options of the kinds of a queue. */
+  of (queue: string): JobDefinition[] {
+    return Array.from(this.#kinds.values(), ({ options }) => options).filter((options) => options.queue === queue)
+  }
+
   /** No kind is defined any more, and the schemas of those that are become validators. */
   async seal (): Promise<void> {
     this.#sealed = true

@@ -1,21 +1,29 @@
 import type { FastifyInstance } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOBS_NOT_READY } from '../shared/errors'
 import { whenReady } from '../shared/when-ready'
+import { readStopRequests } from './canceller'
 import { CompletionWaiter } from './completions'
 import { Engine } from './engine'
+import { JobEvents } from './events'
 import { Kinds } from './kinds'
+import { adoptForeignJobs } from './names'
 import type { Settings } from './options'
+import { Outcomes } from './outcomes'
 import { JobRegistry } from './registry'
+import { retentionOf } from './retention'
 import { Runner } from './runner'
+import { deserializeReason } from './serialization'
 
 /** The parts of the jobs from the boot of the app to its end, for each hook of Fastify a method. */
 export class JobsLifecycle {
   readonly kinds = new Kinds()
+  readonly events: JobEvents
   readonly #app: FastifyInstance
   readonly #settings: Settings
   readonly #engine: Engine
   readonly #runner: Runner
   readonly #completions: CompletionWaiter
+  readonly #outcomes: Outcomes
   readonly #registry: JobRegistry
   #phase: 'booting' | 'open' | 'closed' = 'booting'
   #drained: Promise<void> | undefined = undefined
@@ -27,10 +35,20 @@ export class JobsLifecycle {
     this.#settings = settings
     this.#runner = new Runner(app, this.kinds)
     this.#engine = new Engine(settings, app.log, this.#runner.process)
-    this.#completions = new CompletionWaiter(this.#engine)
-    this.#registry = new JobRegistry(this.#engine, this.#completions, this.kinds, settings.cancelTimeout)
+    this.#outcomes = new Outcomes(this.#engine, (queue, family) => retentionOf(settings, this.kinds.of(queue), family))
+    this.#completions = new CompletionWaiter(this.#engine, this.#outcomes)
+    this.#registry = new JobRegistry(this.#engine, this.#completions, this.#outcomes, this.kinds, settings.cancelTimeout)
+    this.events = new JobEvents(this.#engine, (queue, id) => this.#registry.read(queue, id), app.log)
+    adoptForeignJobs(this.#engine, this.#outcomes)
     const { events } = this.#engine
-    events.on('cancel', ({ jobId, reason }) => this.#runner.cancel(jobId, JSON.parse(reason)))
+    events.on('cancel', ({ queue, requests }) => {
+      for (const { id, reason, removed } of readStopRequests(requests)) {
+        this.#runner.cancel(id, reason)
+        if (removed !== true) continue
+        this.#completions.onRemoved(queue, id, deserializeReason(reason))
+        this.events.onRemoved(queue, id)
+      }
+    })
     events.on('heartbeat', ({ jobId }) => this.#runner.heartbeat(jobId))
     events.on('lost', (ids) => this.#runner.onLocksLost(ids))
   }
@@ -64,6 +82,8 @@ export class JobsLifecycle {
       if (jobs.length > 0) this.#app.log.warn({ jobs }, 'Jobs are still running after the app was closed')
       else this.#app.log.warn('The job store did not respond; closing without it')
     }
+    // How the last of them ended is still to be written.
+    await Promise.race([this.#outcomes.flush(), late])
     clearTimeout(timer)
     this.#close()
     await this.#engine.close(closeTimeout)
@@ -79,5 +99,6 @@ export class JobsLifecycle {
   #close (): void {
     this.#phase = 'closed'
     this.#completions.close()
+    this.events.close()
   }
 }

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { FastifyJobsOptions, JobDefinition, JobOptions, QueueSettings } from '../../types/job'
+import type { FastifyJobsOptions, JobDefinition, JobOptions, JobToAdd, QueueSettings, WaitOptions } from '../../types/job'
 import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION } from '../shared/errors'
 import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 
@@ -127,6 +127,23 @@ export function checkDefinition (kind: unknown, handler: unknown, options: JobDe
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
 export function checkJobOptions (options: JobOptions = {}): JobOptions {
   return check(JOB_OPTIONS, options)
+}
+
+const WAIT_OPTIONS: OptionChecks = {
+  // One of another realm, too.
+  signal: ['an AbortSignal', (value) => object[1](value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'],
+  timeout: integer(0)
+}
+
+/** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
+export function checkWaitOptions (options: WaitOptions = {}): WaitOptions {
+  return check(WAIT_OPTIONS, options)
+}
+
+/** @throws FST_ERR_JOB_INVALID_ARGUMENT */
+export function checkJobList (list: unknown): asserts list is readonly JobToAdd[] {
+  if (Array.isArray(list) && Array.from(list).every((job) => object[1](job))) return
+  throw new FST_ERR_JOB_INVALID_ARGUMENT('list', 'an array of { data, name, … }', formatValue(list))
 }
 
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT */

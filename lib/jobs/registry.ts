@@ -1,177 +1,209 @@
-import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { JobOptions } from '../../types/job'
-import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../shared/errors'
+import type { JobType } from 'bullmq'
+import type { JobCounts, JobOptions, JobToAdd, WaitOptions } from '../../types/job'
+import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_NOT_FAILED, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
+import { Adder, type Draft } from './adding'
+import { Canceller } from './canceller'
 import type { CompletionWaiter } from './completions'
-import { Job } from './job'
-import { checkJobOptions, checkSize, checkText, copyData } from './options'
+import type { Engine } from './engine'
+import { fieldsOf, fieldsOfEnded, Job } from './job'
 import type { Kinds } from './kinds'
-import type { Queue, Engine } from './engine'
-import { serializeReason, type Reason, type Stored } from './serialization'
+import { liveJobs, pageOfJobs, type JobQuery } from './listing'
+import { Lookup, type Located } from './lookup'
+import { claimName, isEnded, readJob, releaseName } from './names'
+import { checkJobList, checkText } from './options'
+import type { Outcomes } from './outcomes'
+import type { Stored } from './serialization'
+import { waitFor } from './waiting'
 
-const WAITING = ['delayed', 'prioritized', 'waiting'] as const
-/** Where a live job can be; in this order, one that goes on to the next while they are read is not missed. */
-export const LIVE = [...WAITING, 'active'] as const
-export const ENDED = ['completed', 'failed'] as const
-const PAGE = 100
-/** A request to stop is repeated: its event can be lost, or come before its job. In ms. */
-const CANCEL_INTERVAL = 250
+/** Jobs that a purge removes with one request: it takes long in all, and each of them is to be answered soon. */
+const PURGE_SLICE = 5_000
+
+const COUNTED = ['waiting', 'prioritized', 'delayed', 'paused', 'active', 'completed', 'failed'] as const
 
 /** The verbs, as seen from one process of the fleet. */
 export class JobRegistry {
-  constructor (
-    private readonly engine: Engine,
-    private readonly completions: CompletionWaiter,
-    private readonly kinds: Pick<Kinds, 'get'>,
-    private readonly cancelTimeout: number
-  ) {}
+  readonly #engine: Engine
+  readonly #completions: CompletionWaiter
+  readonly #outcomes: Outcomes
+  readonly #adder: Adder
+  readonly #lookup: Lookup
+  readonly #canceller: Canceller
+
+  constructor (engine: Engine, completions: CompletionWaiter, outcomes: Outcomes, kinds: Pick<Kinds, 'get'>, cancelTimeout: number) {
+    this.#engine = engine
+    this.#completions = completions
+    this.#outcomes = outcomes
+    this.#adder = new Adder(engine, kinds)
+    this.#lookup = new Lookup(engine, outcomes)
+    this.#canceller = new Canceller(engine, completions, outcomes, cancelTimeout)
+  }
 
   async add (kind: string, data: unknown, options?: JobOptions): Promise<Job> {
-    const { name = `job-${randomUUID()}`, ttl, ...engineOptions } = checkJobOptions(options)
-    const defined = this.kinds.get(kind)
-    if (defined === undefined) throw new FST_ERR_JOB_UNKNOWN_KIND(String(kind))
-    const { schema, timeout, queue, sizeLimit, ...rest } = { ...defined.options, ...engineOptions }
-    const copy = copyData(kind, data)
-    defined.validate?.(copy)
-    checkSize(kind, copy, sizeLimit)
-    const id = randomUUID()
-    const stored: Stored = await this.engine.request(queue, (engineQueue) => engineQueue.add(kind, { name, data: copy, ttl }, {
-      ...rest, jobId: id, deduplication: { id: name }
-    }))
-    if (stored.id !== id) throw new FST_ERR_JOB_NAME_IN_USE(name)
-    return new Job(queue, stored, 'waiting', this)
+    const draft = this.#adder.draft(kind, data, options)
+    return this.#added(draft.queue, await this.#adder.add(draft))
   }
 
-  async get (name: string): Promise<Job | undefined> {
-    const live = await this.find(name, (engineQueue, id) => this.read(engineQueue, id))
-    if (live !== undefined) return new Job(live.queue, ...live.found, this)
-    const ended = await Promise.all(ENDED.map((state) => this.firstOf(state, name)))
-    // One of each, of which the latest had the name last.
-    return ended.reduce((a, b) => b === undefined || (a !== undefined && a.endedAt! > b.endedAt!) ? a : b)
-  }
-
-  private async firstOf (state: typeof ENDED[number], name: string): Promise<Job | undefined> {
-    for await (const job of this.list([state])) if (job.name === name) return job
-    return undefined
-  }
-
-  async heartbeatByName (name: string): Promise<boolean> {
-    const located = await this.find(name, (engineQueue, id) => engineQueue.getJob(id))
-    return located !== undefined && this.beat(located.queue, located.found)
-  }
-
-  async cancel (name: string, reason?: unknown): Promise<boolean> {
-    const located = await this.find(name, (engineQueue, id) => engineQueue.getJob(id))
-    if (located === undefined) return false
-    const { queue, found: job } = located
-    const packed = serializeReason(reason)
-    const { ended, abandon } = this.completions.wait(queue, job.id!, name)
-    // It is looked at only now and then.
-    ended.catch(() => {})
-    const until = performance.now() + this.cancelTimeout
-    try {
-      for (;;) {
-        if (await this.requestStop(queue, job.id!, packed)) return true
-        const left = until - performance.now()
-        const ending = await Promise.race([ended, sleep(Math.max(0, Math.min(CANCEL_INTERVAL, left)))])
-        if (typeof ending === 'object') return ending.state === 'cancelled'
-        if (left <= CANCEL_INTERVAL) throw new FST_ERR_JOB_CANCEL_TIMEOUT(name, this.cancelTimeout)
-      }
-    } finally {
-      abandon()
-    }
-  }
-
-  /**
-   * Flags the job first: whoever starts it after that sees the flag, and whoever had started it is told.
-   * @returns whether it was waiting, and is removed
-   */
-  private async requestStop (queue: string, id: string, reason: Reason): Promise<boolean> {
-    return this.engine.request(queue, async (engineQueue) => {
-      const job: Stored | undefined = await engineQueue.getJob(id)
-      if (job === undefined || job.finishedOn !== undefined) return false
-      const { cancel = reason } = job.data
+  /** @throws only what is wrong with the list itself */
+  async addAll (kind: string, list: readonly JobToAdd[]): Promise<Array<PromiseSettledResult<Job>>> {
+    checkJobList(list)
+    const drafts: Array<PromiseSettledResult<Draft>> = Array.from(list, ({ data, ...options }) => {
       try {
-        if (job.data.cancel === undefined) await job.updateData({ ...job.data, cancel })
-      } catch (error) {
-        // Another cancel has removed it.
-        if ((error as { code?: unknown }).code === -1) return false
-        throw error
+        return { status: 'fulfilled', value: this.#adder.draft(kind, data, options) }
+      } catch (reason) {
+        return { status: 'rejected', reason }
       }
-      // Only what waits: of a job that ended meanwhile the engine would remove the record.
-      const removed = isOneOf(WAITING, await job.getState()) && await engineQueue.remove(id) === 1
-      // A worker may have claimed even what was removed.
-      await this.engine.publish(queue, 'cancel', id, { reason: JSON.stringify(cancel), ...removed && { removed: job.data.name } })
-      return removed
+    })
+    const stored = await this.#adder.addAll(drafts.flatMap((draft) => draft.status === 'fulfilled' ? [draft.value] : []))
+    return drafts.map((draft) => {
+      if (draft.status === 'rejected') return draft
+      const result = stored.shift()!
+      return result.status === 'rejected' ? result : { status: 'fulfilled', value: this.#added(draft.value.queue, result.value) }
     })
   }
 
-  async purge (): Promise<number> {
-    const purged = await Promise.all(this.engine.queues.map((queue) => (
-      this.engine.request(queue, (engineQueue) => Promise.all(ENDED.map((state) => engineQueue.clean(0, 0, state))))
-    )))
-    return purged.flat(2).length
+  async get (which: string | { id: string }): Promise<Job | undefined> {
+    if (typeof which === 'object' && which !== null) checkText('id', which.id)
+    else checkText('name', which)
+    return this.#jobOf(await (typeof which === 'string' ? this.#lookup.byName(which) : this.#lookup.byId(which.id)))
   }
 
-  async * list (states: ReadonlyArray<typeof LIVE[number] | typeof ENDED[number]> = LIVE): AsyncGenerator<Job, void> {
-    for (const queue of this.engine.queues) {
-      const seen = new Set<string>()
-      for (const state of states) {
-        for (let start = 0; ; start += PAGE) {
-          const page: Stored[] = await this.engine.request(queue, (engineQueue) => engineQueue.getJobs([state], start, start + PAGE - 1))
-          for (const stored of page) {
-            if (seen.has(stored.id!)) continue
-            seen.add(stored.id!)
-            yield new Job(queue, stored, state, this)
-          }
-          if (page.length < PAGE) break
+  async cancel (name: string, reason?: unknown): Promise<boolean> {
+    checkText('name', name)
+    const located = await this.#lookup.liveByName(name)
+    if (located === undefined) return false
+    await this.#canceller.cancel(located, reason)
+    return true
+  }
+
+  /** Resolves when it has stopped, or had before. @throws FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_ENGINE_UNAVAILABLE */
+  async cancelById (queue: string, id: string, reason?: unknown): Promise<void> {
+    const read = await this.#engine.request(queue, (engineQueue) => readJob(engineQueue, id))
+    if (read !== undefined && !isEnded(read.state)) await this.#canceller.cancel({ ...read, queue }, reason)
+  }
+
+  async heartbeatByName (name: string): Promise<boolean> {
+    checkText('name', name)
+    const located = await this.#lookup.liveByName(name)
+    return located !== undefined && this.#beat(located.queue, located.stored)
+  }
+
+  /** @throws FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_FAILED, FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_ENGINE_UNAVAILABLE */
+  async retry (name: string): Promise<Job> {
+    checkText('name', name)
+    const located = await this.#lookup.byName(name)
+    if (located === undefined) throw new FST_ERR_JOB_NOT_FOUND(name)
+    const { queue, stored, state } = located
+    if (!isEnded(state)) throw new FST_ERR_JOB_NAME_IN_USE(name)
+    if (state !== 'failed') throw new FST_ERR_JOB_NOT_FAILED(name, state)
+    await this.#engine.request(queue, async (engineQueue) => {
+      if (!await claimName(engineQueue, stored)) throw new FST_ERR_JOB_NAME_IN_USE(name)
+      try {
+        await this.#outcomes.forget(queue, stored.id!)
+        const { cancel, ...payload } = stored.data
+        if (cancel !== undefined) await stored.updateData(payload)
+        await stored.retry('failed', { resetAttemptsMade: true })
+      } catch (error) {
+        await releaseName(engineQueue, stored)
+        // Its record has gone, or somebody else has set it going.
+        throw typeof (error as { code?: unknown }).code === 'number' ? new FST_ERR_JOB_NOT_FOUND(name) : error
+      }
+    })
+    return this.#added(queue, stored)
+  }
+
+  /** Removes those that had ended when it was called. @returns how many */
+  async purge (): Promise<number> {
+    const now = Date.now()
+    let purged = 0
+    for (const queue of this.#engine.queues) {
+      for (const state of ['completed', 'failed']) {
+        for (let removed = PURGE_SLICE; removed === PURGE_SLICE;) {
+          const ids = await this.#engine.request(queue, (engineQueue) => engineQueue.getBackend().cleanJobsByState(state, now, PURGE_SLICE))
+          purged += (removed = ids.length)
         }
       }
+      await this.#outcomes.retire(queue)
     }
+    return purged
+  }
+
+  /** No job of the queue, or of any, is started any more, in any process. Those that run go on. */
+  async pause (queue?: string): Promise<void> {
+    await Promise.all(this.#queues(queue).map((name) => this.#engine.request(name, (engineQueue) => engineQueue.pause())))
+  }
+
+  async resume (queue?: string): Promise<void> {
+    await Promise.all(this.#queues(queue).map((name) => this.#engine.request(name, (engineQueue) => engineQueue.resume())))
+  }
+
+  /** Those of the queue, or of all queues together. */
+  async counts (queue?: string): Promise<JobCounts> {
+    const states = await Promise.all(this.#queues(queue).map((name) => this.stateOf(name)))
+    const sum = Object.fromEntries(COUNTED.map((state) => [state, 0])) as JobCounts
+    for (const { counts } of states) for (const state of COUNTED) sum[state] += counts[state]
+    return sum
+  }
+
+  async stateOf (queue: string): Promise<{ counts: JobCounts, paused: boolean }> {
+    return this.#engine.request(queue, async (engineQueue) => {
+      // PostgreSQL leaves the paused ones out unless they are asked for.
+      const [counts, paused] = await Promise.all([engineQueue.getJobCounts(...COUNTED as readonly JobType[]), engineQueue.isPaused()])
+      return { counts: counts as JobCounts, paused }
+    })
+  }
+
+  get queues (): readonly string[] {
+    return this.#engine.queues
+  }
+
+  /** The job of an id; one that has ended, even when its record is gone. */
+  async read (queue: string, id: string): Promise<Job | undefined> {
+    const read = await this.#engine.request(queue, (engineQueue) => readJob(engineQueue, id))
+    if (read !== undefined) return this.#jobOf({ ...read, queue })
+    const ended = (await this.#outcomes.find(queue, [id])).get(id)
+    return ended && new Job(fieldsOfEnded(queue, ended), this)
+  }
+
+  list (): AsyncGenerator<Job, void> {
+    return liveJobs(this.#engine, this)
+  }
+
+  page (query: JobQuery): Promise<{ jobs: Job[], next?: string }> {
+    return pageOfJobs(this.#engine, this, query)
   }
 
   // --- what a job asks ---
 
-  async wait (queue: string, id: string, name: string): Promise<unknown> {
-    const ending = await this.completions.wait(queue, id, name).ended
-    if (ending.state === 'completed') return ending.result
-    throw ending.error
+  async wait (queue: string, id: string, name: string, options: WaitOptions): Promise<unknown> {
+    const outcome = await waitFor(this.#completions.wait(queue, id, name), name, options)
+    if (outcome.state === 'completed') return outcome.result
+    throw outcome.error
   }
 
   async heartbeat (queue: string, id: string): Promise<boolean> {
-    return this.beat(queue, await this.engine.request(queue, (engineQueue) => engineQueue.getJob(id)))
+    return this.#beat(queue, await this.#engine.request(queue, (engineQueue) => engineQueue.getJob(id)))
   }
 
   // --- inside ---
 
-  /** What there is to read of the live job of this name. */
-  private async find<T> (name: string, read: (queue: Queue, id: string) => Promise<T | undefined>): Promise<{ queue: string, found: T } | undefined> {
-    checkText('name', name)
-    for (const queue of this.engine.queues) {
-      const found = await this.engine.request(queue, async (engineQueue) => {
-        const id = await engineQueue.getDeduplicationJobId(name)
-        return id === null ? undefined : read(engineQueue, id)
-      })
-      if (found !== undefined) return { queue, found }
-    }
-    return undefined
-  }
-
-  private async read (queue: Queue, id: string): Promise<[Stored, string] | undefined> {
-    const readBoth = (): Promise<[Stored | undefined, string]> => Promise.all([queue.getJob(id), queue.getJobState(id)])
-    let [stored, state] = await readBoth()
-    // It ended between the two answers: its outcome may be in neither.
-    if (stored !== undefined && (stored.finishedOn !== undefined) !== isOneOf(ENDED, state)) [stored, state] = await readBoth()
-    return stored && [stored, state]
-  }
-
-  private async beat (queue: string, job: Stored | undefined): Promise<boolean> {
-    if (job === undefined || job.finishedOn !== undefined || job.data.cancel !== undefined) return false
-    await this.engine.request(queue, () => this.engine.publish(queue, 'heartbeat', job.id!))
+  async #beat (queue: string, job: Stored | undefined): Promise<boolean> {
+    if (job === undefined || typeof job.finishedOn === 'number' || job.data.cancel !== undefined) return false
+    await this.#engine.request(queue, () => this.#engine.publish(queue, 'heartbeat', job.id!))
     return true
   }
-}
 
-function isOneOf (states: readonly string[], state: string): boolean {
-  return states.includes(state)
+  #added (queue: string, stored: Stored): Job {
+    return new Job(fieldsOf(queue, stored, 'waiting'), this)
+  }
+
+  #jobOf (located: Located | undefined): Job | undefined {
+    return located && new Job(fieldsOf(located.queue, located.stored, located.state), this)
+  }
+
+  /** @throws FST_ERR_JOB_UNKNOWN_QUEUE */
+  #queues (queue: string | undefined): readonly string[] {
+    if (queue === undefined) return this.#engine.queues
+    if (this.#engine.queues.includes(queue)) return [queue]
+    throw new FST_ERR_JOB_UNKNOWN_QUEUE(String(queue))
+  }
 }

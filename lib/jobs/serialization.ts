@@ -77,33 +77,36 @@ export function toEngineError (thrown: unknown): Error {
   const error = new Error(storable(message))
   // By this name the engine knows that it is not to try again.
   if (name === UNRECOVERABLE) error.name = name
-  error.stack = storable(`${code === undefined ? name : `${name} [${code}]`}: ${message}${framesOf(thrown)}`)
+  // A handler's own error is no cancel, whatever it calls itself.
+  const head = name === CANCELLED ? 'Error' : name
+  error.stack = storable(`${code === undefined ? head : `${head} [${code}]`}: ${message}${framesOf(thrown)}`)
   return error
 }
 
 /** The error that makes the engine note a cancel, and not try again. */
 export function cancellation (name: string, reason: unknown): Error {
   const { code = 'FST_ERR_JOB_CANCELLED' } = reason instanceof Error ? describeThrown(reason) : {}
-  const error = new Error(`Job '${name}' was cancelled`)
+  const error = new Error(cancelledMessage(name), { cause: reason })
   error.name = UNRECOVERABLE
   error.stack = `${CANCELLED} [${code}]: ${error.message}${framesOf(reason)}`
   return error
 }
 
-/** The message of a {@link cancellation}. */
-const CANCELLED_MESSAGE = /^Job '([^]*)' was cancelled$/
+function cancelledMessage (name: string): string {
+  return `Job '${name}' was cancelled`
+}
 
-/** What a job has come to of which the engine's event has told, and no record is left. */
-export function readFailureEvent (message: string): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
-  const [, name] = CANCELLED_MESSAGE.exec(message) ?? []
-  return name === undefined
-    ? { state: 'failed', error: new FST_ERR_JOB_FAILED(message) }
-    : { state: 'cancelled', error: new FST_ERR_JOB_CANCELLED(name) }
+/** How a job has failed, by the message alone: all that BullMQ's event has of it. */
+export function readFailureEvent (name: string, message: string): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
+  return message === cancelledMessage(name)
+    ? { state: 'cancelled', error: new FST_ERR_JOB_CANCELLED(name) }
+    : { state: 'failed', error: new FST_ERR_JOB_FAILED(message) }
 }
 
 /** What a job that the engine holds for failed has come to. */
 export function readFailure ({ data, stacktrace, failedReason }: Stored): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
-  const [, head, code] = CODE.exec(stacktrace?.at(-1) ?? '') ?? []
+  const stack = stacktrace?.at(-1) ?? ''
+  const [, head, code] = CODE.exec(stack) ?? []
   if (head === CANCELLED) {
     const cause = data.cancel === undefined
       ? Object.assign(new Error(`Job '${data.name}' was stopped where it ran`), { code })
@@ -112,5 +115,7 @@ export function readFailure ({ data, stacktrace, failedReason }: Stored): { stat
   }
   const error = new FST_ERR_JOB_FAILED(failedReason ?? '')
   if (code !== undefined) error.code = code
+  // Where the handler failed, and not where this is read.
+  if (stack !== '') error.stack = stack
   return { state: 'failed', error }
 }

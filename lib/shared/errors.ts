@@ -148,6 +148,25 @@ export const FST_ERR_JOB_ENGINE_UNAVAILABLE = createError<'FST_ERR_JOB_ENGINE_UN
 export const FST_ERR_JOB_CANCEL_TIMEOUT = createError<'FST_ERR_JOB_CANCEL_TIMEOUT', [name: string, timeout: number]>(
   'FST_ERR_JOB_CANCEL_TIMEOUT', "Job '%s' is still running %d ms after it was cancelled", 504)
 
+/**
+ * A job that was waited for is gone, and so is what would tell how it ended: its record was removed by hand, or long ago. It may
+ * have completed: do not take it for failed or cancelled.
+ */
+export const FST_ERR_JOB_RECORD_GONE = createError<'FST_ERR_JOB_RECORD_GONE', [name: string]>(
+  'FST_ERR_JOB_RECORD_GONE', "The record of job '%s' is gone, and nothing tells how it ended", 410)
+
+/** The job has not ended within the `timeout` of `wait`. It goes on. */
+export const FST_ERR_JOB_WAIT_TIMEOUT = createError<'FST_ERR_JOB_WAIT_TIMEOUT', [name: string, timeout: number]>(
+  'FST_ERR_JOB_WAIT_TIMEOUT', "Job '%s' has not ended within %d ms", 504)
+
+/** No such queue is listed by the plugin's `queues`, nor named by a kind of this process. */
+export const FST_ERR_JOB_UNKNOWN_QUEUE = createError<'FST_ERR_JOB_UNKNOWN_QUEUE', [queue: string]>(
+  'FST_ERR_JOB_UNKNOWN_QUEUE', "Job queue '%s' is not known", 404)
+
+/** Only a job that has failed can be retried. */
+export const FST_ERR_JOB_NOT_FAILED = createError<'FST_ERR_JOB_NOT_FAILED', [name: string, state: string]>(
+  'FST_ERR_JOB_NOT_FAILED', "Job '%s' cannot be retried: it is %s", 409)
+
 /** An attempt took longer than the `timeout` of its kind. */
 export const FST_ERR_JOB_TIMEOUT = createError<'FST_ERR_JOB_TIMEOUT', [name: string, timeout: number]>(
   'FST_ERR_JOB_TIMEOUT', "Job '%s' took longer than %d ms", 504)

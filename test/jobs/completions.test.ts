@@ -1,180 +1,261 @@
 import t from 'tap'
 import { CompletionWaiter } from '../../lib/jobs/completions'
-import { fakeEngine, stored } from '../fixtures/engine'
+import type { Engine } from '../../lib/jobs/engine'
+import type { Ended, Outcomes } from '../../lib/jobs/outcomes'
 import { FakeTime } from '../fixtures/fake-time'
+import { memoryEngine, MemoryQueue, type Entry } from '../fixtures/memory-engine'
 
-t.test('who waits is told by the first event', async (t) => {
-  const engine = fakeEngine({ getJob: async () => stored() })
-  const completions = new CompletionWaiter(engine)
-  const { ended } = completions.wait('default', 'id', 'a')
+/** What is kept of ends apart from their records. */
+class FakeOutcomes {
+  readonly ends = new Map<string, Partial<Ended>>()
+  readonly asked: string[][] = []
+
+  async find (_queue: string, ids: string[]): Promise<Map<string, Partial<Ended>>> {
+    this.asked.push(ids)
+    return new Map([...this.ends].filter(([id]) => ids.includes(id)))
+  }
+}
+
+interface Parts { queue: MemoryQueue, engine: Engine, outcomes: FakeOutcomes, completions: CompletionWaiter }
+
+function partsOf (...entries: Array<Partial<Entry>>): Parts {
+  const queue = new MemoryQueue()
+  for (const entry of entries) queue.put(entry)
+  const { engine } = memoryEngine(queue)
+  const outcomes = new FakeOutcomes()
+  return { queue, engine, outcomes, completions: new CompletionWaiter(engine, outcomes as unknown as Outcomes) }
+}
+
+const failed = { state: 'failed', finishedOn: 9, failedReason: 'no', stacktrace: ['TypeError [ERR_X]: no\n    at there'] }
+
+t.test('wait settles on the first event', async (t) => {
+  const { engine, completions } = partsOf({ id: 'one', state: 'active' }, { id: 'other', state: 'active' })
+  const one = completions.wait('default', 'one', 'a')
   const other = completions.wait('default', 'other', 'b')
-  engine.events.emit('completed', { jobId: 'id', returnvalue: 'early' })
-  engine.events.emit('completed', { jobId: 'id', returnvalue: 'late' })
-  t.same(await ended, { state: 'completed', result: 'early' })
-  engine.events.emit('completed', { jobId: 'other', returnvalue: 'other' })
+  engine.events.emit('completed', { queue: 'elsewhere', jobId: 'one', returnvalue: 'of another queue' })
+  engine.events.emit('completed', { queue: 'default', jobId: 'one', returnvalue: 'early' })
+  engine.events.emit('completed', { queue: 'default', jobId: 'one', returnvalue: 'late' })
+  t.same(await one.ended, { state: 'completed', result: 'early' })
+  engine.events.emit('completed', { queue: 'default', jobId: 'other', returnvalue: 'other' })
   t.same(await other.ended, { state: 'completed', result: 'other' })
 })
 
-t.test('who waits reads how the job ended when no event tells', async (t) => {
-  for (const [failed, expected] of [[false, { state: 'completed', result: 7 }], [true, { state: 'failed', error: { message: 'no' } }]] as const) {
-    const job = stored({ finishedOn: 1, returnvalue: 7, failedReason: 'no', isFailed: async () => failed })
-    t.match(await new CompletionWaiter(fakeEngine({ getJob: async (id: string) => id === 'id' ? job : undefined })).wait('default', 'id', 'a').ended, expected)
-  }
-})
-
-t.test('a failure is read when an event tells of it, if anyone waits', async (t) => {
-  let job = stored()
-  const asked: string[] = []
-  const engine = fakeEngine({ getJob: async (id: string) => { asked.push(id); return job } })
-  const completions = new CompletionWaiter(engine)
-  engine.events.emit('failed', { jobId: 'id' })
-  t.same(asked, [])
-  const { ended } = completions.wait('default', 'id', 'a')
-  await new Promise(setImmediate)
-  t.same(asked, ['id'])
-  job = stored({ finishedOn: 1, failedReason: 'no', isFailed: async () => true })
-  engine.events.emit('failed', { jobId: 'id' })
-  // Long before it would be looked at again.
-  t.match(await Promise.race([ended, new Promise(setImmediate)]), { state: 'failed', error: { message: 'no' } })
-})
-
-t.test('a failure of which no record is left is told by its event', async (t) => {
-  const engine = fakeEngine({ getJob: async () => undefined })
-  for (const [failedReason, expected] of [
-    ['no', { state: 'failed', error: { code: 'FST_ERR_JOB_FAILED', message: 'no' } }],
-    ["Job 'a' was cancelled", { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a' was cancelled" } }]
+t.test('wait reads how a job has ended that no event tells of', async (t) => {
+  for (const [entry, expected] of [
+    [{ state: 'completed', finishedOn: 9, returnvalue: 7 }, { state: 'completed', result: 7 }],
+    [failed, { state: 'failed', error: { message: 'no', code: 'ERR_X' } }]
   ] as const) {
-    const { ended } = new CompletionWaiter(engine).wait('default', 'id', 'a')
-    engine.events.emit('failed', { jobId: 'id', failedReason })
-    t.match(await ended, expected)
+    const { completions, outcomes } = partsOf(entry as unknown as Entry)
+    t.match(await completions.wait('default', 'id', 'a').ended, expected)
+    t.same(outcomes.asked, [], 'the record is enough')
   }
 })
 
-t.test('nobody waits once it is closed', async (t) => {
-  const completions = new CompletionWaiter(fakeEngine({ getJob: async () => t.fail('it was looked at') }))
-  completions.close()
-  await t.rejects(completions.wait('default', 'id', 'a').ended, { code: 'FST_ERR_JOBS_CLOSED' })
+t.test('a failure is read in its record when an event tells of it', async (t) => {
+  const { queue, engine, completions } = partsOf({ state: 'active' })
+  engine.events.emit('failed', { queue: 'default', jobId: 'id', failedReason: 'no' })
+  t.same(queue.asked, [], 'nobody waits')
+  const { ended } = completions.wait('default', 'id', 'a')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  queue.end('id', failed)
+  const since = performance.now()
+  engine.events.emit('failed', { queue: 'default', jobId: 'id', failedReason: 'no' })
+  t.match(await ended, { state: 'failed', error: { code: 'ERR_X', message: 'no' } })
+  t.ok(performance.now() - since < 400, 'long before the next poll')
 })
 
-t.test('a job that was removed has been cancelled; one that is only told to stop has not', async (t) => {
-  const engine = fakeEngine({ getJob: async () => stored() })
-  const { ended } = new CompletionWaiter(engine).wait('default', 'id', 'a')
-  engine.events.emit('cancel', { jobId: 'id', reason: '{"value":"told"}' })
-  engine.events.emit('cancel', { jobId: 'id', reason: '{"value":"why"}', removed: 'a' })
+t.test('without a record, what is kept of the end tells it', async (t) => {
+  const ended = { name: 'a', endedAt: 9 }
+  for (const [kept, expected] of [
+    [{ state: 'completed', result: 7 }, { state: 'completed', result: 7 }],
+    [{ state: 'failed', error: { code: 'ERR_X', message: 'no' } }, { state: 'failed', error: { code: 'ERR_X', message: 'no' } }],
+    [{ state: 'cancelled', cause: { value: 'why' } }, { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', cause: 'why' } }]
+  ] as const) {
+    const { completions, outcomes } = partsOf()
+    outcomes.ends.set('id', { ...ended, ...kept } as Ended)
+    t.match(await completions.wait('default', 'id', 'a').ended, expected)
+  }
+})
+
+t.test('a record that goes between its state and its content leaves no outcome', async (t) => {
+  for (const state of ['completed', 'failed']) {
+    const { queue, completions, outcomes } = partsOf({ state, finishedOn: 9 })
+    queue.getJob = async () => undefined
+    outcomes.ends.set('id', { name: 'a', endedAt: 9, state: 'failed', error: { code: 'ERR_X', message: 'no' } })
+    t.match(await completions.wait('default', 'id', 'a').ended, { state: 'failed', error: { code: 'ERR_X' } })
+  }
+})
+
+t.test('a job that was retried in between is live', async (t) => {
+  const { queue, completions, engine } = partsOf({ state: 'active' })
+  let asked = 0
+  queue.getJobState = async () => { asked++; return 'failed' }
+  const { ended } = completions.wait('default', 'id', 'a')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  t.equal(asked, 1)
+  engine.events.emit('completed', { queue: 'default', jobId: 'id', returnvalue: 7 })
+  t.same(await ended, { state: 'completed', result: 7 })
+})
+
+t.test('a job that waited and was removed has been cancelled', async (t) => {
+  const { completions } = partsOf({})
+  const { ended } = completions.wait('default', 'id', 'a')
+  completions.onRemoved('default', 'other', 'why not')
+  completions.onRemoved('default', 'id', 'why')
   t.match(await ended, { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a' was cancelled", cause: 'why' } })
 })
 
-t.test('any number may wait, and closing ends every wait', async (t) => {
-  const warnings: Error[] = []
-  const onWarning = (warning: Error): void => { warnings.push(warning) }
-  process.on('warning', onWarning)
-  t.teardown(() => process.off('warning', onWarning))
-  const completions = new CompletionWaiter(fakeEngine({ getJob: async () => stored() }))
+t.test('any number may wait for a job, and closing ends every wait', async (t) => {
+  const { completions, queue } = partsOf({ id: 'id-0' }, { id: 'id-1' })
   const waits = Array.from({ length: 20 }, (_, i) => completions.wait('default', `id-${i % 2}`, 'a').ended)
   completions.close()
+  waits.push(completions.wait('default', 'id', 'a').ended)
   for (const { status, reason } of await Promise.allSettled(waits) as PromiseRejectedResult[]) {
     t.match({ status, reason }, { status: 'rejected', reason: { code: 'FST_ERR_JOBS_CLOSED' } })
   }
-  await new Promise(setImmediate)
-  t.same(warnings, [])
+  t.same(queue.asked, [])
 })
 
-t.test('looking', async (t) => {
+t.test('polling', async (t) => {
   const time = new FakeTime()
   t.teardown(time.restore)
-  const looks: number[] = []
-  const start = async (answer: () => unknown): Promise<ReturnType<CompletionWaiter['wait']>> => {
-    looks.length = 0
-    const begun = time.now
-    const wait = new CompletionWaiter(fakeEngine({
-      getJob: async () => {
-        looks.push(time.now - begun)
-        return answer()
-      }
-    })).wait('default', 'id', 'a')
-    await time.settle()
-    return wait
-  }
   const pass = (ms: number): Promise<void> => time.pass(ms, () => {})
+  /** When the state of a job is asked for, in ms from now on. */
+  const pollsOf = (queue: MemoryQueue): number[] => {
+    const polls: number[] = []
+    const begun = time.now
+    const { getJobState } = queue
+    queue.getJobState = async (id) => { polls.push(time.now - begun); return getJobState.call(queue, id) }
+    return polls
+  }
 
-  await t.test('goes on at once, and then less and less often', async (t) => {
-    const { abandon } = await start(() => stored())
-    await pass(40_000)
-    t.same(looks, [0, 500, 1_500, 3_500, 7_500, 15_500, 23_500, 31_500, 39_500])
+  await t.test('begins at once, and happens less and less often', async (t) => {
+    const { queue, completions } = partsOf({})
+    const polls = pollsOf(queue)
+    const { abandon } = completions.wait('default', 'id', 'a')
+    await pass(32_000)
+    t.same(polls, [1, 501, 1_501, 3_501, 7_501, 15_501, 23_501, 31_501])
     t.equal(time.timers.size, 1)
     abandon()
     t.equal(time.timers.size, 0)
   })
 
+  await t.test('waits for half a second when the caller has just seen the job', async (t) => {
+    const { queue, completions } = partsOf({})
+    const polls = pollsOf(queue)
+    const { abandon } = completions.wait('default', 'id', 'a', { isLive: true })
+    await pass(600)
+    t.same(polls, [500])
+    abandon()
+  })
+
   await t.test('goes on while the store is away', async (t) => {
-    let away = true
-    const { ended } = await start(() => {
-      if (away) throw new Error('away')
-      return stored({ finishedOn: 1, returnvalue: 7, isFailed: async () => false })
-    })
+    const { queue, completions } = partsOf({})
+    queue.getJobState = async () => { throw new Error('away') }
+    const { ended } = completions.wait('default', 'id', 'a')
     await pass(1_600)
-    t.same(looks, [0, 500, 1_500])
-    away = false
+    queue.end('id', { returnvalue: 7 })
+    queue.getJobState = async () => 'completed'
     await pass(2_000)
     t.same(await ended, { state: 'completed', result: 7 })
     t.equal(time.timers.size, 0)
   })
 
-  await t.test('takes a record for gone when it is so twice', async (t) => {
-    let settled = false
-    const { ended } = await start(() => undefined)
-    const outcome = ended.finally(() => { settled = true })
-    await pass(499)
-    t.notOk(settled)
-    await pass(1)
-    t.ok(settled)
-    t.match(await outcome, { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a' was cancelled", cause: { message: 'The record of the job is gone' } } })
-    await pass(5_000)
-    t.same(looks, [0, 500])
+  await t.test('gives a job up that has neither record nor evidence for five seconds', async (t) => {
+    const { completions, queue } = partsOf()
+    const polls = pollsOf(queue)
+    let settledAt = 0
+    const begun = time.now
+    const { ended } = completions.wait('default', 'id', 'a')
+    const gone = t.rejects(ended.finally(() => { settledAt = time.now - begun }), { code: 'FST_ERR_JOB_RECORD_GONE', message: /'a'/ })
+    await pass(6_000)
+    await gone
+    t.ok(settledAt >= 5_000 && settledAt < 5_600, `after ${settledAt} ms`)
+    t.ok(polls.length > 5, 'it is looked for more often meanwhile')
   })
 
-  await t.test('stops at once when it is abandoned, in the midst of a look too', async (t) => {
-    let answer = (): void => {}
-    const { abandon } = await start(() => new Promise<void>((resolve) => { answer = resolve }))
-    abandon()
-    answer()
+  await t.test('tells a failure by the event alone when nothing else tells of it', async (t) => {
+    for (const [failedReason, expected] of [
+      ['no', { state: 'failed', error: { code: 'FST_ERR_JOB_FAILED', message: 'no' } }],
+      ["Job 'b' was cancelled", { state: 'failed', error: { message: "Job 'b' was cancelled" } }],
+      ["Job 'a' was cancelled", { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a' was cancelled" } }]
+    ] as const) {
+      const { engine, completions } = partsOf()
+      const { ended } = completions.wait('default', 'id', 'a')
+      engine.events.emit('failed', { queue: 'default', jobId: 'id', failedReason })
+      await pass(6_000)
+      t.match(await ended, expected)
+    }
+  })
+
+  await t.test('forgets the event of a failure when the job is live again', async (t) => {
+    const { engine, queue, completions } = partsOf({ state: 'active' })
+    const { ended } = completions.wait('default', 'id', 'a')
+    engine.events.emit('failed', { queue: 'default', jobId: 'id', failedReason: 'of the run before' })
+    await pass(100)
+    queue.entries.clear()
+    const gone = t.rejects(ended, { code: 'FST_ERR_JOB_RECORD_GONE' })
+    await pass(7_000)
+    await gone
+  })
+
+  await t.test('knows a completed job whose result was too large to be kept, and invents none', async (t) => {
+    const { completions, outcomes } = partsOf()
+    outcomes.ends.set('id', { name: 'a', endedAt: 9, state: 'completed', resultOmitted: true })
+    const gone = t.rejects(completions.wait('default', 'id', 'a').ended, { code: 'FST_ERR_JOB_RECORD_GONE' })
+    await pass(6_000)
+    await gone
+  })
+
+  await t.test('is one look for all that are due, however many wait', async (t) => {
+    const { queue, completions, outcomes } = partsOf()
+    const ids = Array.from({ length: 5_000 }, (_, i) => `id-${i}`)
+    for (const id of ids) queue.put({ id, data: { name: id, data: {} }, state: 'active' })
+    const polls = pollsOf(queue)
+    const waits = ids.map((id) => completions.wait('default', id, id))
+    await pass(10)
+    t.equal(polls.length, 500, 'a tenth by their records')
+    t.same(outcomes.asked.map(({ length }) => length), [4_500], 'the others by what is kept of ends, at once')
+    await pass(500)
+    t.equal(polls.length, 1_000)
+    t.equal(outcomes.asked.length, 2)
+    // Those whose records are read last are found by what is kept, and that is compared with their records.
+    for (const id of ids.slice(-5)) {
+      queue.end(id, { returnvalue: id })
+      outcomes.ends.set(id, { id, name: id, endedAt: 9, state: 'completed', result: 'of a run before' })
+    }
+    outcomes.ends.set(ids[2_000], { id: ids[2_000], name: ids[2_000], endedAt: 9, state: 'failed', error: { code: '', message: 'of a run before' } })
     await pass(1_000)
-    t.same(looks, [0])
+    const outcomesOf = Promise.all(waits.slice(-5).map(({ ended }) => ended))
+    t.same(await outcomesOf, ids.slice(-5).map((id) => ({ state: 'completed', result: id })))
+    for (const { abandon } of waits) abandon()
     t.equal(time.timers.size, 0)
   })
 
-  await t.test('stops when an event has told', async (t) => {
-    const engine = fakeEngine({ getJob: async () => { looks.push(0); return stored() } })
-    looks.length = 0
-    const { ended } = new CompletionWaiter(engine).wait('default', 'id', 'a')
-    await time.settle()
-    engine.events.emit('completed', { jobId: 'id', returnvalue: 7 })
-    await ended
-    t.equal(time.timers.size, 0)
-    await pass(1_000)
-    t.same(looks, [0])
-  })
-})
-
-t.test('a failure that cannot be read yet is found by looking, and is no unhandled rejection', async (t) => {
-  const unhandled: unknown[] = []
-  const onUnhandled = (reason: unknown): void => { unhandled.push(reason) }
-  process.on('unhandledRejection', onUnhandled)
-  t.teardown(() => process.off('unhandledRejection', onUnhandled))
-  for (const record of [new Error('away'), stored()]) {
-    const engine = fakeEngine({
-      getJob: async () => {
-        if (record instanceof Error) throw record
-        return record
-      }
-    })
-    const { ended, abandon } = new CompletionWaiter(engine).wait('default', 'id', 'a')
-    let told = false
-    ended.finally(() => { told = true })
-    engine.events.emit('failed', { jobId: 'id', failedReason: 'why' })
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    t.notOk(told)
+  await t.test('stops when the wait is abandoned in the midst of a look', async (t) => {
+    const { queue, completions } = partsOf({})
+    let answer = (_state: string): void => {}
+    queue.getJobState = () => new Promise((resolve) => { answer = resolve })
+    const { abandon } = completions.wait('default', 'id', 'a')
+    await pass(5)
     abandon()
-  }
-  t.same(unhandled, [])
+    answer('waiting')
+    await pass(1_000)
+    t.equal(time.timers.size, 0)
+  })
+
+  await t.test('comes sooner for a job of which an event tells while it is being looked at', async (t) => {
+    const { queue, engine, completions } = partsOf({ state: 'active' })
+    let answer = (_state: string): void => {}
+    const { getJobState } = queue
+    queue.getJobState = () => new Promise((resolve) => { answer = resolve })
+    const { ended } = completions.wait('default', 'id', 'a')
+    await pass(5)
+    queue.end('id', failed)
+    engine.events.emit('removed', { queue: 'default', jobId: 'id' })
+    queue.getJobState = getJobState
+    answer('active')
+    await pass(100)
+    t.match(await ended, { state: 'failed' })
+  })
 })

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { Job } from '../../lib/jobs/job'
+import { fieldsOf, fieldsOfEnded, Job } from '../../lib/jobs/job'
+import type { Stored } from '../../lib/jobs/serialization'
 import { stored } from '../fixtures/engine'
 
 const asked: unknown[] = []
@@ -7,6 +8,7 @@ const owner = {
   wait: async (...args: unknown[]) => { asked.push(['wait', ...args]) },
   heartbeat: async (...args: unknown[]) => asked.push(['heartbeat', ...args]) > 0
 }
+const jobOf = (record: Stored, engineState: string): Job => new Job(fieldsOf('default', record, engineState), owner)
 t.beforeEach(() => { asked.length = 0 })
 
 const times = { timestamp: 1, processedOn: 2, finishedOn: 3 }
@@ -22,22 +24,22 @@ t.test('the six states are told from the engine\'s', async (t) => {
     ['completed', { cancel }, 'completed'],
     ['failed', { cancel }, 'failed']
   ] as const) {
-    t.equal(new Job('default', stored({ data: { name: 'a', ...data } }), engineState, owner).state, state)
+    t.equal(jobOf(stored({ data: { name: 'a', ...data } }), engineState).state, state)
   }
-  const cancelled = new Job('default', stored({ stacktrace: ['JobCancelled [X]: '], data: { name: 'a', cancel } }), 'failed', owner)
+  const cancelled = jobOf(stored({ stacktrace: ['JobCancelled [X]: '], data: { name: 'a', cancel } }), 'failed')
   t.match(cancelled, { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', cause: 'why' } })
 })
 
 t.test('a job that was never started has no start, though the engine had a process take it', async (t) => {
   const misrouted = { ...times, finishedOn: undefined, attemptsStarted: 2, data: { name: 'a', misrouted: 2 } }
-  t.match(new Job('default', stored(misrouted), 'delayed', owner), { state: 'pending', attempts: 0, startedAt: undefined })
-  t.match(new Job('default', stored({ ...misrouted, attemptsStarted: 3 }), 'active', owner), { attempts: 1, startedAt: 2 })
+  t.match(jobOf(stored(misrouted), 'delayed'), { state: 'pending', attempts: 0, startedAt: undefined })
+  t.match(jobOf(stored({ ...misrouted, attemptsStarted: 3 }), 'active'), { attempts: 1, startedAt: 2 })
 })
 
 t.test('a completed job has its result, and knows it without asking', async (t) => {
-  const job = new Job('default', stored({ ...times, returnvalue: 7, progress: { done: 1 } }), 'completed', owner)
+  const job = jobOf(stored({ ...times, returnvalue: 7, progress: { done: 1 } }), 'completed')
   t.strictSame({ ...job }, {
-    name: 'a', kind: 'kind', state: 'completed', progress: { done: 1 }, attempts: 1, result: 7, error: undefined, createdAt: 1, startedAt: 2, endedAt: 3
+    id: 'id', name: 'a', kind: 'kind', queue: 'default', state: 'completed', progress: { done: 1 }, attempts: 1, result: 7, error: undefined, createdAt: 1, startedAt: 2, endedAt: 3
   })
   t.equal(await job.wait(), 7)
   t.equal(await job.heartbeat(), false)
@@ -45,27 +47,47 @@ t.test('a completed job has its result, and knows it without asking', async (t) 
 })
 
 t.test('a failed job has its error, and knows it without asking', async (t) => {
-  const job = new Job('default', stored({ ...times, returnvalue: 7, failedReason: 'no' }), 'failed', owner)
+  const job = jobOf(stored({ ...times, returnvalue: 7, failedReason: 'no' }), 'failed')
   t.match(job, { result: undefined, error: { message: 'no' } })
   await t.rejects(job.wait(), { message: 'no' })
   t.same(asked, [])
 })
 
 t.test('a live job asks for its end and its lease by the engine\'s id', async (t) => {
-  const job = new Job('default', stored({ returnvalue: 7 }), 'active', owner)
+  const job = jobOf(stored({ returnvalue: 7 }), 'active')
   t.match(job, { result: undefined, error: undefined })
   await job.wait()
   t.equal(await job.heartbeat(), true)
-  t.same(asked, [['wait', 'id', 'a'], ['heartbeat', 'id']])
+  t.same(asked, [['wait', 'default', 'id', 'a', {}], ['heartbeat', 'default', 'id']])
+})
+
+t.test('wait takes a signal of any realm and a time-out, and refuses what is neither', async (t) => {
+  const job = jobOf(stored(), 'active')
+  const signal = { aborted: false, addEventListener () {}, removeEventListener () {} } as unknown as AbortSignal
+  await job.wait({ signal, timeout: 5 })
+  t.same(asked, [['wait', 'default', 'id', 'a', { signal, timeout: 5 }]])
+  const ended = jobOf(stored({ ...times, returnvalue: 7 }), 'completed')
+  for (const [options, named] of [[{ timeout: -1 }, /'timeout'/], [{ signal: {} }, /'signal'/], [{ signal: null }, /'signal'/], [{ other: 1 }, /'other'/], [7, /'options'/]] as any[]) {
+    for (const one of [job, ended]) await t.rejects(one.wait(options), { code: /^FST_ERR_JOB_INVALID/, message: named })
+  }
+})
+
+t.test('a job of which only its end is known has what is kept of it', async (t) => {
+  const ended = { id: 'id', name: 'a', kind: 'kind', attempts: 1, createdAt: 1, startedAt: 2, endedAt: 3 }
+  const failed = new Job(fieldsOfEnded('default', { ...ended, state: 'failed', error: { code: 'E', message: 'no' } }), owner)
+  t.match(failed.toJSON(), { ...ended, queue: 'default', state: 'failed', error: { code: 'E', message: 'no' } })
+  await t.rejects(failed.wait(), { code: 'E' })
+  const omitted = new Job(fieldsOfEnded('default', { ...ended, state: 'completed', resultOmitted: true }), owner)
+  t.match(omitted, { state: 'completed', result: undefined })
 })
 
 t.test('a snapshot has the lease while the job is live, the error\'s code and message, and not the result', async (t) => {
   const leased = { data: { name: 'a', ttl: 50 } }
-  t.strictSame(new Job('default', stored({ ...leased, timestamp: 1 }), 'waiting', owner).toJSON(), {
-    name: 'a', kind: 'kind', state: 'pending', progress: undefined, attempts: 1, createdAt: 1, startedAt: undefined, endedAt: undefined, lease: { ttl: 50 }, error: undefined
+  t.strictSame(jobOf(stored({ ...leased, timestamp: 1 }), 'waiting').toJSON(), {
+    id: 'id', name: 'a', kind: 'kind', queue: 'default', state: 'pending', progress: undefined, attempts: 1, createdAt: 1, startedAt: undefined, endedAt: undefined, lease: { ttl: 50 }, error: undefined
   })
-  t.equal(new Job('default', stored(), 'waiting', owner).toJSON().lease, undefined)
-  const ended = new Job('default', stored({ ...leased, ...times, failedReason: 'no' }), 'failed', owner).toJSON()
+  t.equal(jobOf(stored(), 'waiting').toJSON().lease, undefined)
+  const ended = jobOf(stored({ ...leased, ...times, failedReason: 'no' }), 'failed').toJSON()
   t.strictSame([ended.lease, ended.error], [undefined, { code: 'FST_ERR_JOB_FAILED', message: 'no' }])
-  t.notOk('result' in new Job('default', stored({ ...times, returnvalue: 7 }), 'completed', owner).toJSON())
+  t.notOk('result' in jobOf(stored({ ...times, returnvalue: 7 }), 'completed').toJSON())
 })

@@ -1,16 +1,10 @@
 import t from 'tap'
-import { CompletionWaiter } from '../../lib/jobs/completions'
-import { JobRegistry } from '../../lib/jobs/registry'
-import type { Kind } from '../../lib/jobs/kinds'
-import type { Engine } from '../../lib/jobs/engine'
-import { fakeEngine, stored } from '../fixtures/engine'
-import { FakeTime } from '../fixtures/fake-time'
+import type { JobRegistry } from '../../lib/jobs/registry'
+import { MemoryQueue, type Entry } from '../fixtures/memory-engine'
+import { registryOn } from '../fixtures/registry'
 
-const registryOf = (engine: Engine, { kinds = {}, cancelTimeout = 20 }: { kinds?: Record<string, object>, cancelTimeout?: number } = {}): JobRegistry => (
-  new JobRegistry(engine, new CompletionWaiter(engine), new Map(Object.entries(kinds)) as unknown as Map<string, Kind>, cancelTimeout)
-)
-
-const live = { getDeduplicationJobId: async (name: string) => name === 'a' ? 'id' : null }
+const KINDS = { kind: { options: { queue: 'default' } }, other: { options: { queue: 'queue-1' } } }
+const failed = { state: 'failed', finishedOn: 9, attemptsStarted: 2, processedOn: 5, failedReason: 'no', stacktrace: ['Error: no'] }
 
 async function namesOf (jobs: AsyncIterable<{ name: string }>): Promise<string[]> {
   const names = []
@@ -18,35 +12,37 @@ async function namesOf (jobs: AsyncIterable<{ name: string }>): Promise<string[]
   return names
 }
 
-t.test('adding', async (t) => {
-  const added: any[] = []
-  const add = async (kind: string, data: object, options: { jobId: string }): Promise<object> => {
-    added.push({ kind, data, options })
-    return stored({ id: options.jobId, name: kind, data })
-  }
-  t.beforeEach(() => { added.length = 0 })
+function registryWith (...entries: Array<Partial<Entry>>): { queue: MemoryQueue, registry: JobRegistry, parts: ReturnType<typeof registryOn> } {
+  const queue = new MemoryQueue()
+  for (const entry of entries) queue.put(entry)
+  const parts = registryOn([queue], { kinds: KINDS })
+  return { queue, registry: parts.registry, parts }
+}
 
+t.test('adding', async (t) => {
   await t.test('stores the job under a new id, its name unique among the live', async (t) => {
-    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: {} } } })
+    const { queue, registry } = registryWith()
     const job = await registry.add('kind', { n: 1 }, { name: 'a', ttl: 50, delay: 5 })
-    t.match(job, { name: 'a', kind: 'kind', state: 'pending' })
-    const { jobId } = added[0].options
-    t.match(jobId, /^[0-9a-f-]{36}$/)
-    t.strictSame(added, [{ kind: 'kind', data: { name: 'a', data: { n: 1 }, ttl: 50 }, options: { delay: 5, jobId, deduplication: { id: 'a' } } }])
+    t.match(job, { id: /^[0-9a-f-]{36}$/, name: 'a', kind: 'kind', queue: 'default', state: 'pending' })
+    t.match(queue.entries.get(job.id), { data: { name: 'a', data: { n: 1 }, ttl: 50 }, opts: { delay: 5, jobId: job.id, deduplication: { id: 'a' } } })
+    await t.rejects(registry.add('kind', {}, { name: 'a' }), { code: 'FST_ERR_JOB_NAME_IN_USE', message: /'a'/ })
+    t.equal(queue.entries.size, 1)
   })
 
   await t.test('gives a job without a name one of its own', async (t) => {
-    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: {} } } })
+    const { queue, registry } = registryWith()
     const names = [(await registry.add('kind', 1)).name, (await registry.add('kind', 1)).name]
     for (const name of names) t.match(name, /^job-[0-9a-f-]{36}$/)
     t.not(names[0], names[1])
-    t.same(added.map(({ options }) => options.deduplication.id), names)
+    t.same([...queue.keys.keys()], names)
   })
 
   await t.test('hands the engine\'s options over, the call\'s before the kind\'s, and no other', async (t) => {
-    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: { schema: {}, timeout: 5, attempts: 3, priority: 1, sizeLimit: 100 } } } })
-    await registry.add('kind', 1, { name: 'a', attempts: 2, lifo: true })
-    t.strictSame(added[0].options, { attempts: 2, priority: 1, lifo: true, jobId: added[0].options.jobId, deduplication: { id: 'a' } })
+    const queue = new MemoryQueue()
+    const kinds = { kind: { options: { queue: 'default', schema: {}, timeout: 5, attempts: 3, priority: 1, sizeLimit: 100 } } }
+    const { registry } = registryOn([queue], { kinds })
+    const { id } = await registry.add('kind', 1, { name: 'a', attempts: 2, lifo: true })
+    t.strictSame(queue.entries.get(id)!.opts, { attempts: 2, priority: 1, lifo: true, jobId: id, deduplication: { id: 'a' } })
   })
 
   await t.test('stores what the kind\'s schema makes of a copy of the data', async (t) => {
@@ -55,254 +51,298 @@ t.test('adding', async (t) => {
       if (copy.n > 1) throw new Error('too many')
       copy.n = 7
     }
-    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: {}, validate } } })
-    await registry.add('kind', data)
-    t.same(added[0].data.data, { n: 7 })
+    const queue = new MemoryQueue()
+    const { registry } = registryOn([queue], { kinds: { kind: { options: { queue: 'default' }, validate } } })
+    const { id } = await registry.add('kind', data)
+    t.same(queue.entries.get(id)!.data.data, { n: 7 })
     t.same(data, { n: 1 })
     await t.rejects(registry.add('kind', { n: 2 }), { message: 'too many' })
-    t.equal(added.length, 1)
+    t.equal(queue.entries.size, 1)
   })
 
   await t.test('refuses more data than the limit of the kind or of the call, and stores nothing', async (t) => {
-    const registry = registryOf(fakeEngine({ add }), { kinds: { small: { options: { queue: 'default', sizeLimit: 4 } }, free: { options: {} } } })
+    const queue = new MemoryQueue()
+    const { registry } = registryOn([queue], { kinds: { small: { options: { queue: 'default', sizeLimit: 4 } }, free: { options: { queue: 'default' } } } })
     await t.rejects(registry.add('small', 'abc'), { code: 'FST_ERR_JOB_INVALID_DATA', message: "Data of a job of kind 'small' has 5 bytes, more than its sizeLimit of 4" })
     await t.rejects(registry.add('free', 'abc', { sizeLimit: 4 }), { code: 'FST_ERR_JOB_INVALID_DATA' })
-    t.same(added, [])
+    t.equal(queue.entries.size, 0)
     await registry.add('small', 'ab', { name: 'longer than the limit' })
     await registry.add('small', 'abc', { sizeLimit: 5 })
-    t.equal(added.length, 2)
+    t.equal(queue.entries.size, 2)
   })
 
   await t.test('refuses what cannot be right, and stores nothing', async (t) => {
-    const registry = registryOf(fakeEngine({ add }), { kinds: { kind: { options: {} } } })
+    const { queue, registry } = registryWith()
     for (const [kind, data, options, code] of [
-      ['other', 1, {}, 'FST_ERR_JOB_UNKNOWN_KIND'],
+      ['none', 1, {}, 'FST_ERR_JOB_UNKNOWN_KIND'],
       [Symbol('kind'), 1, {}, 'FST_ERR_JOB_UNKNOWN_KIND'],
       ['kind', NaN, {}, 'FST_ERR_JOB_INVALID_DATA'],
       ['kind', 1, { backoff: { type: 'fixed', jitter: 2 } }, 'FST_ERR_JOB_INVALID_OPTION']
     ] as any[]) {
       await t.rejects(registry.add(kind, data, options), { code })
     }
-    t.same(added, [])
+    t.same(queue.asked, [])
   })
 
-  await t.test('finds the name in use when the engine answers with another job', async (t) => {
-    const registry = registryOf(fakeEngine({ add: async () => stored({ id: 'older' }) }), { kinds: { kind: { options: {} } } })
-    await t.rejects(registry.add('kind', 1, { name: 'a' }), { code: 'FST_ERR_JOB_NAME_IN_USE', message: /'a'/ })
+  await t.test('takes a name whose key was left by a job that has ended, or is gone', async (t) => {
+    for (const holder of [{ ...failed, opts: {} }, undefined]) {
+      const { queue, registry } = registryWith(...holder === undefined ? [] : [holder])
+      queue.keys.set('a', 'id')
+      const job = await registry.add('kind', 1, { name: 'a' })
+      t.equal(queue.keys.get('a'), job.id)
+    }
+  })
+
+  await t.test('leaves a name alone that was freed and taken meanwhile', async (t) => {
+    for (const key of [undefined, 'id']) {
+      const { queue, registry } = registryWith({ state: 'active' })
+      queue.getDeduplicationJobId = async () => key ?? null
+      await t.rejects(registry.add('kind', 1, { name: 'a' }), { code: 'FST_ERR_JOB_NAME_IN_USE' })
+      t.equal(queue.keys.get('a'), 'id')
+    }
   })
 })
 
-t.test('a live job is read by its name', async (t) => {
-  const asked: string[] = []
-  const engine = fakeEngine({ ...live, getJob: async (id: string) => { asked.push(id); return stored({ attemptsStarted: 2 }) }, getJobState: async () => 'active' })
-  t.match(await registryOf(engine).get('a'), { name: 'a', state: 'running', attempts: 2 })
-  t.same(asked, ['id'], 'and once')
-  for (const verb of ['get', 'cancel', 'heartbeatByName'] as const) {
-    await t.rejects(async () => { await registryOf(engine)[verb]('') }, { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'name'/ })
-  }
+t.test('adding many', async (t) => {
+  await t.test('needs few requests, and says of each whether it was stored', async (t) => {
+    const { queue, registry } = registryWith({ id: 'there', data: { name: 'taken', data: {} } })
+    const list = Array.from({ length: 600 }, (_, i) => ({ data: { i }, name: `n:${i}` }))
+    const results = await registry.addAll('kind', [...list, { data: 1, name: 'taken' }, { data: NaN }, { data: 2, name: 'n:0' }, { data: 3 }])
+    t.equal(results.length, 604)
+    t.ok(results.slice(0, 600).every((result, i) => result.status === 'fulfilled' && result.value.name === `n:${i}` && result.value.state === 'pending'))
+    t.match(results.slice(600), [
+      { status: 'rejected', reason: { code: 'FST_ERR_JOB_NAME_IN_USE' } },
+      { status: 'rejected', reason: { code: 'FST_ERR_JOB_INVALID_DATA' } },
+      { status: 'rejected', reason: { code: 'FST_ERR_JOB_NAME_IN_USE' } },
+      { status: 'fulfilled', value: { name: /^job-/ } }
+    ])
+    t.equal(queue.asked.filter((asked) => asked === 'addBulk').length, 3)
+    t.equal(queue.asked.filter((asked) => asked === 'add').length, 2, 'those whose names were taken are tried once more')
+    t.equal(queue.entries.size, 602)
+  })
+
+  await t.test('goes on when a request fails', async (t) => {
+    const { queue, registry } = registryWith()
+    const { addBulk } = queue
+    let requests = 0
+    queue.addBulk = async (jobs) => { if (++requests === 2) throw new Error('away'); return addBulk.call(queue, jobs) }
+    const results = await registry.addAll('kind', Array.from({ length: 600 }, (_, i) => ({ data: i })))
+    t.equal(results.filter(({ status }) => status === 'rejected').length, 250)
+    t.match(results[250], { reason: { message: 'away' } })
+    t.same(await registry.addAll('kind', []), [])
+  })
+
+  await t.test('refuses a list that is none', async (t) => {
+    const { registry } = registryWith()
+    for (const list of [undefined, {}, 'ab', [null], [1], new Array(1)] as any[]) {
+      await t.rejects(registry.addAll('kind', list), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'list'/ })
+    }
+  })
 })
 
-t.test('a job that has ended is found among the kept, by its name', async (t) => {
-  const ended = (name: string): object => stored({ id: name, data: { name, data: {} }, finishedOn: 1, returnvalue: 7 })
-  const engine = fakeEngine({ ...live, getJobs: async ([state]: [string]) => state === 'completed' ? [ended('b'), ended('c')] : [ended('d')] })
-  t.match(await registryOf(engine).get('c'), { name: 'c', state: 'completed', result: 7 })
-  t.match(await registryOf(engine).get('d'), { name: 'd', state: 'failed' })
-  t.equal(await registryOf(engine).get('nobody'), undefined)
+t.test('finding', async (t) => {
+  await t.test('a live job by its name', async (t) => {
+    const { queue, registry } = registryWith({ state: 'active', attemptsStarted: 2 })
+    t.match(await registry.get('a'), { id: 'id', name: 'a', state: 'running', attempts: 2 })
+    t.same(queue.asked, ['getDeduplicationJobId', 'getJob', 'getJobState'], 'with no more than that')
+  })
+
+  await t.test('refuses a name or an id that is none', async (t) => {
+    const { registry } = registryWith()
+    for (const verb of ['get', 'cancel', 'heartbeatByName', 'retry'] as const) {
+      for (const name of ['', undefined, 1, null] as any[]) await t.rejects(async () => { await registry[verb](name) }, { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'name'/ })
+    }
+    for (const id of ['', undefined] as any[]) await t.rejects(registry.get({ id }), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'id'/ })
+  })
+
+  await t.test('an ended job by its name, at the same cost whatever is kept', async (t) => {
+    const { queue, registry, parts: { events, outcomes } } = registryWith({ state: 'active', opts: { deduplication: { id: 'a' } } })
+    queue.end('id', { returnvalue: 7 })
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), result: 7 })
+    await outcomes.flush()
+    for (let i = 0; i < 100; i++) queue.put({ id: `kept-${i}`, data: { name: `kept-${i}`, data: {} }, state: 'completed', finishedOn: i })
+    queue.asked.length = 0
+    t.match(await registry.get('a'), { id: 'id', name: 'a', state: 'completed', result: 7 })
+    t.ok(queue.asked.length <= 6, queue.asked.join())
+    t.equal(await registry.get('nobody'), undefined)
+    queue.entries.clear()
+    t.equal(await registry.get('a'), undefined, 'its record is gone')
+  })
+
+  await t.test('of the ended that had a name the latest, however they ended', async (t) => {
+    for (const [completed, hasFailed, state] of [[1, 2, 'failed'], [2, 1, 'completed']] as const) {
+      const { queue, registry, parts: { events, outcomes } } = registryWith()
+      queue.put({ id: 'one', state: 'completed', finishedOn: completed, opts: {} })
+      queue.put({ id: 'two', ...failed, finishedOn: hasFailed, opts: {} })
+      events.emit('ended', { queue: 'default', job: queue.stored('one'), result: 7 })
+      events.emit('ended', { queue: 'default', job: queue.stored('two'), error: new Error('no') })
+      await outcomes.flush()
+      t.match(await registry.get('a'), { state })
+    }
+  })
+
+  await t.test('a job by its id, in whatever queue', async (t) => {
+    const queues = [new MemoryQueue(), new MemoryQueue('second')]
+    queues[1].put({ id: 'there' })
+    const { registry } = registryOn(queues)
+    t.match(await registry.get({ id: 'there' }), { id: 'there', queue: 'queue-1', name: 'a' })
+    t.equal(await registry.get({ id: 'nowhere' }), undefined)
+    t.match(await registry.get('a'), { queue: 'queue-1' })
+  })
+
+  await t.test('a job that ends while it is read, with its outcome, or not at all when it has gone', async (t) => {
+    for (const [states, expected] of [[['active', 'completed'], 'completed'], [['active', 'unknown'], undefined], [new Array(20).fill('active'), undefined]] as const) {
+      const { queue, registry } = registryWith({ state: 'active' })
+      Object.assign(queue.entries.get('id')!, { finishedOn: 9, returnvalue: 7 })
+      const left = [...states]
+      queue.getJobState = async () => left.shift()!
+      t.equal((await registry.get('a'))?.state, expected)
+    }
+  })
+
+  await t.test('no record that is not one of ours', async (t) => {
+    for (const data of [null, { id: 42 }, { name: 7 }, 'text'] as any[]) {
+      const { queue, registry } = registryWith({ state: 'active' })
+      queue.entries.get('id')!.data = data
+      t.equal(await registry.get('a'), undefined)
+      t.equal(await registry.cancel('a'), false)
+      t.equal(await registry.heartbeatByName('a'), false)
+      t.same(await namesOf(registry.list()), [])
+    }
+  })
 })
 
-t.test('of the ended that had a name the latest is found, however they ended', async (t) => {
-  for (const [completed, failed, state] of [[1, 2, 'failed'], [2, 1, 'completed'], [2, 2, 'failed']] as const) {
-    const engine = fakeEngine({ getDeduplicationJobId: async () => null, getJobs: async ([state]: [string]) => [stored({ finishedOn: state === 'completed' ? completed : failed })] })
-    t.match(await registryOf(engine).get('a'), { state })
-  }
-})
-
-t.test('a job that ends while it is read is shown with its outcome, or not at all when it has gone', async (t) => {
-  const ended = stored({ finishedOn: 1, returnvalue: 7 })
-  for (const [answers, states, expected] of [
-    [[stored(), ended], ['completed', 'completed'], { state: 'completed', result: 7 }],
-    [[stored(), ended], ['failed', 'failed'], { state: 'failed' }],
-    [[ended, ended], ['active', 'completed'], { state: 'completed', result: 7 }],
-    [[stored(), undefined], ['completed', 'unknown'], undefined],
-    [[undefined], ['unknown'], undefined],
-    [[undefined], ['completed'], undefined]
-  ] as const) {
-    const [jobs, left] = [[...answers], [...states]]
-    const engine = fakeEngine({ ...live, getJob: async () => jobs.shift(), getJobState: async () => left.shift(), getJobs: async () => [] })
-    t.match(await registryOf(engine).get('a'), expected)
-    t.same(jobs, [])
+t.test('a job that another tool has set going outside its name is found by it, and gets it back', async (t) => {
+  for (const isPostgres of [false, true]) {
+    const { queue, registry, parts: { events, outcomes, published } } = registryWith({ ...failed, opts: { deduplication: { id: 'a' } } })
+    if (isPostgres) queue.withPool()
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
+    await outcomes.flush()
+    // As bull-board does it.
+    await queue.stored('id').retry()
+    t.match(await registry.get('a'), { state: 'pending', id: 'id' })
+    t.equal(queue.keys.get('a'), 'id')
+    await t.rejects(registry.add('kind', 1, { name: 'a' }), { code: 'FST_ERR_JOB_NAME_IN_USE' })
+    queue.entries.get('id')!.state = 'active'
+    queue.keys.clear()
+    t.equal(await registry.heartbeatByName('a'), true)
+    t.match(published, [{ event: 'heartbeat', jobId: 'id' }])
+    queue.entries.get('id')!.state = 'waiting'
+    queue.keys.clear()
+    t.equal(await registry.cancel('a'), true)
+    t.equal(queue.entries.size, 0)
   }
 })
 
 t.test('a heartbeat is for a live job that is not being cancelled', async (t) => {
-  const cancelled = stored({ data: { name: 'a', data: {}, cancel: {} } })
-  for (const [job, expected] of [[stored(), true], [cancelled, false], [stored({ finishedOn: 1 }), false], [undefined, false]] as const) {
-    const published: unknown[] = []
-    const asked: string[] = []
-    const registry = registryOf(fakeEngine({ ...live, getJob: async (id: string) => { asked.push(id); return job } }, published))
+  for (const [more, expected] of [[{}, true], [{ data: { name: 'a', data: {}, cancel: {} } }, false]] as const) {
+    const { registry, parts: { published } } = registryWith({ state: 'active', ...more })
     t.equal(await registry.heartbeatByName('a'), expected)
     t.equal(await registry.heartbeat('default', 'id'), expected)
     t.equal(await registry.heartbeatByName('nobody'), false)
-    t.same(asked, ['id', 'id'])
-    t.same(published, expected ? [['heartbeat', 'id'], ['heartbeat', 'id']] : [])
+    t.match(published, new Array(expected ? 2 : 0).fill({ event: 'heartbeat', jobId: 'id' }))
+    t.equal(published.length, expected ? 2 : 0)
   }
+  const { registry } = registryWith({ ...failed })
+  t.equal(await registry.heartbeat('default', 'id'), false)
+  t.equal(await registry.heartbeat('default', 'gone'), false)
 })
 
-t.test('a wait ends as the job does', async (t) => {
-  const completed = stored({ finishedOn: 1, returnvalue: 7, isFailed: async () => false })
-  t.equal(await registryOf(fakeEngine({ getJob: async () => completed })).wait('default', 'id', 'a'), 7)
-  const failed = stored({ finishedOn: 1, failedReason: 'no', isFailed: async () => true })
-  await t.rejects(registryOf(fakeEngine({ getJob: async () => failed })).wait('default', 'id', 'a'), { code: 'FST_ERR_JOB_FAILED', message: 'no' })
+t.test('a wait ends as the job does, or when it is given up', async (t) => {
+  const { registry } = registryWith({ id: 'done', state: 'completed', finishedOn: 9, returnvalue: 7 }, { id: 'failed', ...failed }, { id: 'live' })
+  t.equal(await registry.wait('default', 'done', 'a', {}), 7)
+  await t.rejects(registry.wait('default', 'failed', 'a', { timeout: 10_000 }), { code: 'FST_ERR_JOB_FAILED', message: 'no' })
+  await t.rejects(registry.wait('default', 'live', 'a', { timeout: 10 }), { code: 'FST_ERR_JOB_WAIT_TIMEOUT', message: "Job 'a' has not ended within 10 ms" })
 })
 
-t.test('all that has ended is purged, completed and failed', async (t) => {
-  const asked: unknown[] = []
-  const clean = async (...args: unknown[]): Promise<string[]> => { asked.push(args); return args[2] === 'completed' ? ['a', 'b'] : ['c'] }
-  t.equal(await registryOf(fakeEngine({ clean })).purge(), 3)
-  t.same(asked, [[0, 0, 'completed'], [0, 0, 'failed']])
+t.test('all that had ended is purged, in slices', async (t) => {
+  const { queue, registry } = registryWith()
+  const time = Date.now()
+  for (let i = 0; i < 12_000; i++) queue.put({ id: `c-${i}`, data: { name: `c-${i}`, data: {} }, state: 'completed', finishedOn: time })
+  for (let i = 0; i < 5_000; i++) queue.put({ id: `f-${i}`, data: { name: `f-${i}`, data: {} }, state: 'failed', finishedOn: time })
+  queue.put({ id: 'later', state: 'failed', finishedOn: time + 60_000 })
+  queue.put({ id: 'live', data: { name: 'live', data: {} } })
+  t.equal(await registry.purge(), 17_000)
+  t.same([...queue.entries.keys()], ['later', 'live'])
+  t.equal(queue.asked.filter((asked) => asked === 'cleanJobsByState').length, 5)
 })
 
-t.test('a list goes from state to state, and reads page after page', async (t) => {
-  const counts: Record<string, number> = { delayed: 0, prioritized: 100, waiting: 250, active: 1 }
-  const asked: unknown[] = []
-  const getJobs = async ([state]: [string], start: number, end: number): Promise<object[]> => {
-    asked.push([state, start, end])
-    const ids = Array.from({ length: counts[state] }, (_, i) => `${state}-${i}`).slice(start, end + 1)
-    return ids.map((id) => stored({ id, data: { name: id } }))
-  }
-  const names = await namesOf(registryOf(fakeEngine({ getJobs })).list())
-  t.equal(new Set(names).size, 351)
-  t.equal(names.length, 351)
-  t.same(asked, [
-    ['delayed', 0, 99], ['prioritized', 0, 99], ['prioritized', 100, 199], ['waiting', 0, 99], ['waiting', 100, 199], ['waiting', 200, 299], ['active', 0, 99]
-  ])
-})
-
-t.test('a job that moves on while the live are listed is listed once', async (t) => {
-  t.same(await namesOf(registryOf(fakeEngine({ getJobs: async () => [stored()] })).list()), ['a'])
-})
-
-t.test('cancelling', async (t) => {
-  const time = new FakeTime()
-  t.teardown(time.restore)
-  const pass = (ms: number): Promise<void> => time.pass(ms, () => {})
-
-  /** An engine with one job. */
-  function engineWith ({ state = 'active', job = stored(), removes = 1 }: { state?: string, job?: any, removes?: number } = {}) {
-    const calls: unknown[] = []
-    job.updateData = async (data: object) => { job.data = data; calls.push(['updateData', data]) }
-    job.getState = async () => state
-    const published: unknown[] = []
-    const engine = fakeEngine({ ...live, getJob: async () => job, remove: async (id: string) => { calls.push(['remove', id]); return removes } }, published)
-    return { job, calls, published, engine }
-  }
-
-  await t.test('is done with a name that nobody has', async (t) => {
-    const { engine, published } = engineWith()
-    t.equal(await registryOf(engine).cancel('nobody'), false)
-    t.same(published, [])
+t.test('retrying', async (t) => {
+  await t.test('runs a failed job again under its name and id', async (t) => {
+    const cancel = { value: 'why' }
+    const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: { deduplication: { id: 'a' } }, data: { name: 'a', data: { n: 1 }, ttl: 5, cancel } })
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
+    await outcomes.flush()
+    t.match(await registry.retry('a'), { id: 'id', name: 'a', state: 'pending', error: undefined, endedAt: undefined, startedAt: undefined })
+    t.strictSame(queue.entries.get('id')!.data, { name: 'a', data: { n: 1 }, ttl: 5 }, 'nobody cancels it any more')
+    t.equal(queue.keys.get('a'), 'id')
+    t.same(await outcomes.find('default', ['id']), new Map(), 'how it ended before is no evidence')
+    await t.rejects(registry.retry('a'), { code: 'FST_ERR_JOB_NAME_IN_USE' })
   })
 
-  for (const state of ['delayed', 'prioritized', 'waiting']) {
-    await t.test(`removes a job that is ${state}, and tells everyone, who waits and who may have started it`, async (t) => {
-      const { engine, calls, published } = engineWith({ state })
-      t.equal(await registryOf(engine).cancel('a', 'why'), true)
-      t.strictSame(calls, [['updateData', { name: 'a', data: {}, cancel: { value: 'why' } }], ['remove', 'id']])
-      t.strictSame(published, [['cancel', 'id', { reason: '{"value":"why"}', removed: 'a' }]])
-      await time.settle()
-      t.equal(time.timers.size, 0)
-    })
-  }
-
-  await t.test('asks what runs to stop, again and again, and waits until it has', async (t) => {
-    const { engine, calls, published } = engineWith()
-    const cancelled = registryOf(engine, { cancelTimeout: 5_000 }).cancel('a', 'why')
-    await time.settle()
-    await pass(600)
-    t.strictSame(calls, [['updateData', { name: 'a', data: {}, cancel: { value: 'why' } }]])
-    t.strictSame(published, new Array(3).fill(['cancel', 'id', { reason: '{"value":"why"}' }]))
-    engine.events.emit('cancel', { jobId: 'id', reason: '{}', removed: 'a' })
-    t.equal(await cancelled, true)
-    await pass(1_000)
-    t.equal(published.length, 3)
+  await t.test('refuses one that is unknown, has not failed, or whose name is taken', async (t) => {
+    const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: {} }, { id: 'done', data: { name: 'b', data: {} }, state: 'completed', finishedOn: 9 })
+    events.emit('ended', { queue: 'default', job: queue.stored('done'), result: 7 })
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
+    await outcomes.flush()
+    await t.rejects(registry.retry('nobody'), { code: 'FST_ERR_JOB_NOT_FOUND' })
+    await t.rejects(registry.retry('b'), { code: 'FST_ERR_JOB_NOT_FAILED', message: /'b'.*completed/ })
+    await registry.add('kind', 1, { name: 'a' })
+    await t.rejects(registry.retry('a'), { code: 'FST_ERR_JOB_NAME_IN_USE' })
+    t.equal(queue.entries.get('id')!.state, 'failed')
   })
 
-  await t.test('keeps the reason of the first who asked', async (t) => {
-    const { engine, published } = engineWith({ job: stored({ data: { name: 'a', data: {}, cancel: { value: 'first' } } }) })
-    const cancelled = registryOf(engine).cancel('a', 'second')
-    await time.settle()
-    t.strictSame(published, [['cancel', 'id', { reason: '{"value":"first"}' }]])
-    engine.events.emit('completed', { jobId: 'id' })
-    t.equal(await cancelled, false)
-  })
-
-  await t.test('does not take a job for removed that another has claimed meanwhile', async (t) => {
-    const { engine, published } = engineWith({ state: 'waiting', removes: 0 })
-    const cancelled = registryOf(engine).cancel('a', 'why')
-    await time.settle()
-    t.strictSame(published, [['cancel', 'id', { reason: '{"value":"why"}' }]])
-    engine.events.emit('completed', { jobId: 'id' })
-    t.equal(await cancelled, false)
-  })
-
-  await t.test('gives up when the job still runs after the timeout, the request standing', async (t) => {
-    for (const [cancelTimeout, requests] of [[0, 1], [20, 1], [250, 1], [251, 2], [600, 3]]) {
-      const { engine, published } = engineWith()
-      let outcome: any
-      registryOf(engine, { cancelTimeout }).cancel('a').catch((error) => { outcome = error })
-      await time.settle()
-      if (cancelTimeout > 0) {
-        await pass(cancelTimeout - 1)
-        t.equal(outcome, undefined)
+  await t.test('gives the name back when the job has gone, or another has taken the name, meanwhile', async (t) => {
+    for (const [meddle, code] of [
+      [(queue: MemoryQueue) => { queue.entries.get('id')!.state = 'waiting' }, 'FST_ERR_JOB_NOT_FOUND'],
+      [(queue: MemoryQueue) => { queue.keys.set('a', 'new'); queue.put({ id: 'new', opts: {} }) }, 'FST_ERR_JOB_NAME_IN_USE'],
+      [(queue: MemoryQueue) => { queue.getBackend().forQueue = () => { throw new Error('away') } }, undefined]
+    ] as const) {
+      const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: {} })
+      events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
+      await outcomes.flush()
+      const { getJob } = queue
+      queue.getJob = async (id) => { const job = await getJob.call(queue, id); queue.getJob = getJob; setImmediate(() => {}); return job }
+      const { getJobState } = queue
+      queue.getJobState = async (id) => {
+        const state = await getJobState.call(queue, id)
+        meddle(queue)
+        queue.getJobState = getJobState
+        return state
       }
-      await pass(2)
-      t.match(outcome, { code: 'FST_ERR_JOB_CANCEL_TIMEOUT', message: `Job 'a' is still running ${cancelTimeout} ms after it was cancelled` })
-      t.equal(published.length, requests)
-      t.equal(time.timers.size, 0)
+      await t.rejects(registry.retry('a'), code === undefined ? { message: 'away' } : { code })
+      t.not(queue.keys.get('a'), 'id')
     }
   })
+})
 
-  await t.test('is no cancel of a job that ends by itself, or has gone', async (t) => {
-    for (const now of [stored({ finishedOn: 1, returnvalue: 7, isFailed: async () => false }), undefined]) {
-      const answers = [stored()]
-      const published: unknown[] = []
-      const cancelled = registryOf(fakeEngine({ ...live, getJob: async () => answers.shift() ?? now }, published), { cancelTimeout: 2_000 }).cancel('a')
-      await time.settle()
-      await pass(501)
-      t.equal(await cancelled, now === undefined)
-      t.same(published, [])
-    }
-  })
+t.test('queues are paused, resumed and counted, one or all', async (t) => {
+  const queues = [new MemoryQueue(), new MemoryQueue('second')]
+  const { registry } = registryOn(queues)
+  queues[0].put({ id: 'one' })
+  queues[1].put({ id: 'two' })
+  queues[1].put({ id: 'three', state: 'active' })
+  await registry.pause()
+  t.same(queues.map(({ paused }) => paused), [true, true])
+  await registry.resume('queue-1')
+  t.same(queues.map(({ paused }) => paused), [true, false])
+  const none = { waiting: 0, prioritized: 0, delayed: 0, paused: 0, active: 0, completed: 0, failed: 0 }
+  t.strictSame(await registry.counts(), { ...none, waiting: 2, active: 1 })
+  t.strictSame(await registry.counts('queue-1'), { ...none, waiting: 1, active: 1 })
+  t.strictSame(await registry.stateOf('default'), { counts: { ...none, waiting: 1 }, paused: true })
+  for (const verb of ['pause', 'resume', 'counts'] as const) await t.rejects(async () => { await registry[verb]('none') }, { code: 'FST_ERR_JOB_UNKNOWN_QUEUE', statusCode: 404 })
+})
 
-  await t.test('goes on when another has removed the job, and says what else went wrong', async (t) => {
-    for (const [code, expected] of [[-1, 'FST_ERR_JOB_CANCEL_TIMEOUT'], [-7, -7]] as const) {
-      const { engine, job, published } = engineWith()
-      job.updateData = async () => { throw Object.assign(new Error('the engine says no'), { code }) }
-      let outcome: any
-      registryOf(engine).cancel('a').catch((error) => { outcome = error })
-      await time.settle()
-      await pass(21)
-      t.match(outcome, { code: expected })
-      t.same(published, [])
-      t.equal(time.timers.size, 0)
-    }
-  })
-
-  await t.test('ends with the app, also while the store is silent', async (t) => {
-    const unhandled: unknown[] = []
-    const onUnhandled = (reason: unknown): void => { unhandled.push(reason) }
-    process.on('unhandledRejection', onUnhandled)
-    t.teardown(() => process.off('unhandledRejection', onUnhandled))
-    const { engine, job } = engineWith()
-    let answer = (): void => {}
-    job.updateData = () => new Promise<void>((resolve) => { answer = resolve })
-    const completions = new CompletionWaiter(engine)
-    const outcome = new JobRegistry(engine, completions, new Map(), 1_000).cancel('a').catch((error) => error.code)
-    await time.settle()
-    completions.close()
-    await time.settle()
-    answer()
-    t.equal(await outcome, 'FST_ERR_JOBS_CLOSED')
-    t.same(unhandled, [])
-  })
+t.test('what is known of a job without a record is read by its id', async (t) => {
+  const { queue, registry, parts: { events, outcomes } } = registryWith({ state: 'completed', finishedOn: 9, processedOn: 5, attemptsStarted: 1 }, { id: 'two', ...failed })
+  events.emit('ended', { queue: 'default', job: queue.stored('id'), result: 7 })
+  events.emit('ended', { queue: 'default', job: queue.stored('two'), error: new Error('no') })
+  await outcomes.flush()
+  t.match(await registry.read('default', 'two'), { state: 'failed', error: { message: 'no' } })
+  queue.entries.clear()
+  const job = (await registry.read('default', 'id'))!
+  t.match(job, { id: 'id', name: 'a', state: 'completed', result: 7, attempts: 1, createdAt: 1, startedAt: 5, endedAt: 9 })
+  t.equal(await job.wait(), 7)
+  t.match(await registry.read('default', 'two'), { state: 'failed', error: { code: 'FST_ERR_JOB_FAILED', message: 'no' } })
+  t.equal(await registry.read('default', 'nobody'), undefined)
 })

@@ -117,10 +117,10 @@ t.test('a cancel that the fleet did not ask for tells the code of what stopped t
 })
 
 t.test('without a record, a cancel is told from a failure by the whole of its message', async (t) => {
-  const { state, error } = readFailureEvent(cancellation('a\n:b', 'why').message)
+  const { state, error } = readFailureEvent('a\n:b', cancellation('a\n:b', 'why').message)
   t.equal(state, 'cancelled')
   t.match(error, { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a\n:b' was cancelled" })
   for (const message of ["Job 'a' was cancelled by whom?", "That Job 'a' was cancelled", '']) {
-    t.match(readFailureEvent(message), { state: 'failed', error: { code: 'FST_ERR_JOB_FAILED', message } })
+    t.match(readFailureEvent('a', message), { state: 'failed', error: { code: 'FST_ERR_JOB_FAILED', message } })
   }
 })

@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto'
+import type { JobOptions } from '../../types/job'
+import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../shared/errors'
+import type { Engine } from './engine'
+import type { Kinds } from './kinds'
+import { freeName } from './names'
+import { checkJobOptions, checkSize, copyData } from './options'
+import type { Payload, Stored } from './serialization'
+
+/** Jobs of one request. PostgreSQL takes a lock for each name, and has room for some thousands. */
+const SLICE = 250
+/** Requests at a time: a store does not gain from more. */
+const PARALLEL = 4
+
+/** A job that may be stored, as BullMQ takes it. */
+export interface Draft {
+  queue: string
+  kind: string
+  payload: Payload
+  options: { jobId: string, deduplication: { id: string } }
+}
+
+/** Stores jobs, each under a name that no live one of its queue has. */
+export class Adder {
+  readonly #engine: Engine
+  readonly #kinds: Pick<Kinds, 'get'>
+
+  constructor (engine: Engine, kinds: Pick<Kinds, 'get'>) {
+    this.#engine = engine
+    this.#kinds = kinds
+  }
+
+  /** @throws what is wrong with the job; then nothing is stored */
+  draft (kind: string, data: unknown, jobOptions?: JobOptions): Draft {
+    const { name = `job-${randomUUID()}`, ttl, ...engineOptions } = checkJobOptions(jobOptions)
+    const defined = this.#kinds.get(kind)
+    if (defined === undefined) throw new FST_ERR_JOB_UNKNOWN_KIND(String(kind))
+    const { schema, timeout, queue, sizeLimit, ...rest } = { ...defined.options, ...engineOptions }
+    const copy = copyData(kind, data)
+    defined.validate?.(copy)
+    checkSize(kind, copy, sizeLimit)
+    return { queue, kind, payload: { name, data: copy, ttl }, options: { ...rest, jobId: randomUUID(), deduplication: { id: name } } }
+  }
+
+  /** @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_ENGINE_UNAVAILABLE */
+  async add ({ queue, kind, payload, options }: Draft): Promise<Stored> {
+    return this.#engine.request(queue, async (engineQueue) => {
+      let stored: Stored = await engineQueue.add(kind, payload, options)
+      if (stored.id === options.jobId) return stored
+      // The name of one that has ended is free, even where its key was left.
+      if (await freeName(engineQueue, payload.name)) stored = await engineQueue.add(kind, payload, options)
+      if (stored.id === options.jobId) return stored
+      throw new FST_ERR_JOB_NAME_IN_USE(payload.name)
+    })
+  }
+
+  /** Each of them, or why it was not stored, in the same order. */
+  async addAll (drafts: Draft[]): Promise<Array<PromiseSettledResult<Stored>>> {
+    const results = new Map<Draft, PromiseSettledResult<Stored>>()
+    const slices = [...new Set(drafts.map(({ queue }) => queue))].flatMap((queue) => slicesOf(drafts.filter((draft) => draft.queue === queue)))
+    const work = async (): Promise<void> => {
+      for (let slice; (slice = slices.shift()) !== undefined;) {
+        const settled = await this.#addSlice(slice)
+        slice.forEach((draft, i) => results.set(draft, settled[i]))
+      }
+    }
+    await Promise.all(Array.from({ length: PARALLEL }, work))
+    return drafts.map((draft) => results.get(draft)!)
+  }
+
+  async #addSlice (slice: Draft[]): Promise<Array<PromiseSettledResult<Stored>>> {
+    try {
+      const jobs = slice.map(({ kind, payload, options }) => ({ name: kind, data: payload, opts: options }))
+      const stored: Stored[] = await this.#engine.request(slice[0].queue, (engineQueue) => engineQueue.addBulk(jobs))
+      return await Promise.all(slice.map(async (draft, i): Promise<PromiseSettledResult<Stored>> => {
+        if (stored[i].id === draft.options.jobId) return { status: 'fulfilled', value: stored[i] }
+        // Within the list too a name is that of the first alone.
+        const [result] = await Promise.allSettled([this.add(draft)])
+        return result
+      }))
+    } catch (reason) {
+      return slice.map(() => ({ status: 'rejected', reason }))
+    }
+  }
+}
+
+function slicesOf (drafts: Draft[]): Draft[][] {
+  return Array.from({ length: Math.ceil(drafts.length / SLICE) }, (_, i) => drafts.slice(i * SLICE, (i + 1) * SLICE))
+}

@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_RECORD_GONE } from '../shared/errors'
+import { readOutcome, type CompletionWaiter } from './completions'
+import type { Engine } from './engine'
+import type { Located } from './lookup'
+import { isEnded } from './names'
+import { removalOf, type Outcomes } from './outcomes'
+import { serializeReason, type Reason } from './serialization'
+
+/** A request to stop is repeated, less and less often: its event can be lost, or come before its job. In ms. */
+const INTERVAL = 250
+const MAX_INTERVAL = 2_000
+/** Requests of one event. */
+const MAX_REQUESTS = 200
+
+/** What every process is told of a job that is to stop. `removed`: it waited, and is no longer in its queue. */
+interface StopRequest { id: string, reason: Reason, removed?: boolean }
+
+/** Stops jobs wherever they are. */
+export class Canceller {
+  readonly #engine: Engine
+  readonly #completions: CompletionWaiter
+  readonly #outcomes: Outcomes
+  readonly #timeout: number
+  /** What is to be published next, by queue. */
+  readonly #requests = new Map<string, { list: StopRequest[], published: Promise<void> }>()
+
+  constructor (engine: Engine, completions: CompletionWaiter, outcomes: Outcomes, timeout: number) {
+    this.#engine = engine
+    this.#completions = completions
+    this.#outcomes = outcomes
+    this.#timeout = timeout
+  }
+
+  /**
+   * Resolves when a job that was live has stopped, however it has ended.
+   * @throws FST_ERR_JOB_CANCEL_TIMEOUT when it still runs after the time-out; the request stands
+   */
+  async cancel (located: Located, reason: unknown): Promise<void> {
+    const { queue, stored: { id, data: { name, cancel = serializeReason(reason) } } } = located
+    const place = await this.#remove(located, cancel)
+    if (place === 'ended') return
+    if (place === 'removed') return this.#publish(queue, { id: id!, reason: cancel, removed: true })
+    const { ended, abandon } = this.#completions.wait(queue, id!, name, { isLive: true })
+    const stopped = ended.then(() => true, (error) => {
+      if (error instanceof FST_ERR_JOB_RECORD_GONE) return true
+      throw error
+    })
+    // It is looked at only now and then.
+    stopped.catch(() => {})
+    try {
+      await this.#publish(queue, { id: id!, reason: cancel })
+      // From now on: a cancel among many may have taken long to get here.
+      const until = performance.now() + this.#timeout
+      for (let interval = INTERVAL; ; interval = Math.min(interval * 2, MAX_INTERVAL)) {
+        const left = until - performance.now()
+        if (await Promise.race([stopped, sleep(Math.max(0, Math.min(interval, left)), false, { ref: false })])) return
+        if (left <= interval) {
+          // The event of its end may be lost, and the next poll be far.
+          if (await this.#engine.request(queue, (engineQueue) => readOutcome(engineQueue, id!)) !== 'live') return
+          throw new FST_ERR_JOB_CANCEL_TIMEOUT(name, this.#timeout)
+        }
+        await this.#publish(queue, { id: id!, reason: cancel })
+      }
+    } finally {
+      abandon()
+    }
+  }
+
+  /**
+   * The flag comes first. Whoever starts the job after that sees it and does not run the handler; so a job that is found waiting
+   * after that can only end as cancelled, and to remove it loses no other outcome.
+   */
+  async #remove ({ queue, stored }: Located, cancel: Reason): Promise<'removed' | 'ended' | 'running'> {
+    return this.#engine.request(queue, async (engineQueue) => {
+      try {
+        if (stored.data.cancel === undefined) await stored.updateData({ ...stored.data, cancel })
+        const state = await engineQueue.getJobState(stored.id!)
+        if (state === 'unknown' || isEnded(state)) return 'ended'
+        if (state === 'active' || await engineQueue.remove(stored.id!) !== 1) return 'running'
+      } catch (error) {
+        const { code } = error as { code?: unknown }
+        // Another cancel has removed it.
+        if (code === MISSING) return 'ended'
+        // The next tick of a scheduler stays in its queue, and stops when it starts.
+        if (code === OF_SCHEDULER) return 'running'
+        throw error
+      }
+      this.#outcomes.record(queue, removalOf(stored, cancel))
+      return 'removed'
+    })
+  }
+
+  /** Resolves when it is published, together with the others that are requested meanwhile. */
+  #publish (queue: string, request: StopRequest): Promise<void> {
+    let next = this.#requests.get(queue)
+    if (next === undefined || next.list.length === MAX_REQUESTS) {
+      const list: StopRequest[] = []
+      next = { list, published: this.#publishAll(queue, list) }
+      this.#requests.set(queue, next)
+    }
+    next.list.push(request)
+    return next.published
+  }
+
+  async #publishAll (queue: string, list: StopRequest[]): Promise<void> {
+    await new Promise(setImmediate)
+    if (this.#requests.get(queue)?.list === list) this.#requests.delete(queue)
+    await this.#engine.request(queue, () => this.#engine.publish(queue, 'cancel', '', { requests: JSON.stringify(list) }))
+  }
+}
+
+const MISSING = -1
+const OF_SCHEDULER = -8
+
+/** Those of an event; none of one that another tool has published. */
+export function readStopRequests (requests: unknown): StopRequest[] {
+  try {
+    const list: unknown = JSON.parse(requests as string)
+    return Array.isArray(list) ? list.filter(({ id, reason }) => typeof id === 'string' && typeof reason === 'object' && reason !== null) : []
+  } catch {
+    return []
+  }
+}

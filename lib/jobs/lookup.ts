@@ -1,0 +1,65 @@
+import type { Engine } from './engine'
+import { claimName, isEnded, readJob, type Read } from './names'
+import type { Outcomes } from './outcomes'
+
+/** A job as it was read, and the queue that it is in. */
+export interface Located extends Read { queue: string }
+
+/** Finds jobs in all queues, at a cost that does not depend on how many are kept. */
+export class Lookup {
+  readonly #engine: Engine
+  readonly #outcomes: Outcomes
+
+  constructor (engine: Engine, outcomes: Outcomes) {
+    this.#engine = engine
+    this.#outcomes = outcomes
+  }
+
+  async byId (id: string): Promise<Located | undefined> {
+    return (await this.#inEachQueue((queue) => this.#read(queue, id)))[0]
+  }
+
+  /** The live job of the name, or else the one that has ended last and is kept. */
+  async byName (name: string): Promise<Located | undefined> {
+    const held = await this.#inEachQueue((queue) => this.#holderOf(queue, name))
+    const live = held.find(isLive)
+    if (live !== undefined) return live
+    const latest = await this.#inEachQueue(async (queue) => {
+      const id = await this.#outcomes.latestId(queue, name)
+      return id === undefined ? undefined : this.#read(queue, id)
+    })
+    const found = [...held, ...latest].filter(({ stored }) => stored.data.name === name)
+    const revived = found.find(isLive)
+    if (revived === undefined) return found.sort((a, b) => b.stored.finishedOn! - a.stored.finishedOn!)[0]
+    // Another tool has set it going again, outside its name.
+    await this.#engine.request(revived.queue, (engineQueue) => claimName(engineQueue, revived.stored))
+    return revived
+  }
+
+  async liveByName (name: string): Promise<Located | undefined> {
+    const located = await this.byName(name)
+    return located !== undefined && isLive(located) ? located : undefined
+  }
+
+  async #holderOf (queue: string, name: string): Promise<Located | undefined> {
+    return this.#engine.request(queue, async (engineQueue) => {
+      const id = await engineQueue.getDeduplicationJobId(name)
+      const read = id === null ? undefined : await readJob(engineQueue, id)
+      return read && { ...read, queue }
+    })
+  }
+
+  async #read (queue: string, id: string): Promise<Located | undefined> {
+    const read = await this.#engine.request(queue, (engineQueue) => readJob(engineQueue, id))
+    return read && { ...read, queue }
+  }
+
+  async #inEachQueue (look: (queue: string) => Promise<Located | undefined>): Promise<Located[]> {
+    const found = await Promise.all(this.#engine.queues.map(look))
+    return found.filter((located) => located !== undefined)
+  }
+}
+
+function isLive ({ state }: Located): boolean {
+  return !isEnded(state)
+}

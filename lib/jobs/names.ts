@@ -1,0 +1,90 @@
+import type { Engine, Queue } from './engine'
+import { isOurs, type Outcomes } from './outcomes'
+import type { Stored } from './serialization'
+
+// A name belongs to the job that has BullMQ's deduplication key of it. The engine gives the key when a job is added with it, and
+// takes it back when the job ends or is removed. Nothing of it gives the key to a job that is there already.
+
+/** Ids that this plugin gives. Of other jobs it is not known whether they have their keys; those of a scheduler's ticks have none. */
+const OUR_ID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
+const TICK = /^repeat:/
+
+const ENDED: readonly string[] = ['completed', 'failed']
+
+/** A record and the state that it was read in, of one and the same moment. */
+export interface Read { stored: Stored, state: string }
+
+export function isEnded (state: string): boolean {
+  return ENDED.includes(state)
+}
+
+/** @returns `undefined` if there is no such job, or one that this plugin has not made */
+export async function readJob (engineQueue: Queue, id: string): Promise<Read | undefined> {
+  // A record that never agrees with its state is broken, and none of ours.
+  for (let i = 0; i < 10; i++) {
+    const [stored, state]: [Stored | undefined, string] = await Promise.all([engineQueue.getJob(id), engineQueue.getJobState(id)])
+    if (!isOurs(stored) || state === 'unknown') return undefined
+    // It ended, or began anew, between the two answers: its outcome may be in neither.
+    if (isEnded(state) === (typeof stored.finishedOn === 'number')) return { stored, state }
+  }
+  return undefined
+}
+
+/** Gives the key of its name to a job. @returns `false` if another has it */
+async function takeKey (engineQueue: Queue, name: string, id: string): Promise<boolean> {
+  const backend = engineQueue.getBackend() as unknown as RedisBackend & PostgresBackend
+  // There is no call of BullMQ's for it; the keys are where its own scripts and functions have them.
+  if (backend.connection.pool === undefined) await (await backend.client).set(backend.toKey(`de:${name}`), id, 'NX')
+  else await backend.connection.pool.query('INSERT INTO dedup (queue, dedup_id, job_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING', [engineQueue.name, name, id])
+  return await engineQueue.getDeduplicationJobId(name) === id
+}
+
+interface RedisBackend { client: Promise<{ set: (...args: string[]) => Promise<unknown> }>, toKey: (type: string) => string }
+interface PostgresBackend { connection: { pool?: { query: (text: string, values: unknown[]) => Promise<unknown> } } }
+
+/** Takes the key of the name back from a job that is not live: it was given by {@link claimName}, or the record is gone. @returns whether it did */
+export async function freeName (engineQueue: Queue, name: string): Promise<boolean> {
+  const id = await engineQueue.getDeduplicationJobId(name)
+  if (id === null) return false
+  const state = await engineQueue.getJobState(id)
+  if (state !== 'unknown' && !isEnded(state)) return false
+  return await engineQueue.getBackend().removeDeduplicationKey(name, id) > 0
+}
+
+/** Makes the job the one of its name. @returns `false` if the name belongs to another live job */
+export async function claimName (engineQueue: Queue, { id, data: { name } }: Stored): Promise<boolean> {
+  if (await takeKey(engineQueue, name, id!)) return true
+  await freeName(engineQueue, name)
+  return takeKey(engineQueue, name, id!)
+}
+
+export async function releaseName (engineQueue: Queue, { id, data: { name } }: Stored): Promise<void> {
+  await engineQueue.getBackend().removeDeduplicationKey(name, id!)
+}
+
+/**
+ * Gives jobs their names that other tools have added or set going again: `queue.add` without a key, the engine's own retry.
+ * Every process of the fleet does it; the first wins, and the others find it done.
+ */
+export function adoptForeignJobs (engine: Engine, outcomes: Outcomes): void {
+  const { events } = engine
+  const adopt = (queue: string, id: string, wasEnded: boolean): void => {
+    engine.request(queue, async (engineQueue) => {
+      if (wasEnded) await outcomes.forget(queue, id)
+      const read = await readJob(engineQueue, id)
+      if (read === undefined || isEnded(read.state)) return
+      await claimName(engineQueue, read.stored)
+      // It may have ended meanwhile: then nobody else gives the key back.
+      const now = await readJob(engineQueue, id)
+      if (now === undefined || isEnded(now.state)) await releaseName(engineQueue, read.stored)
+    }).catch(() => {
+      // A store that is away: whoever looks for the job finds it without its key, too.
+    })
+  }
+  events.on('added', ({ queue, jobId }) => { if (!OUR_ID.test(jobId) && !TICK.test(jobId)) adopt(queue, jobId, false) })
+  events.on('waiting', ({ queue, jobId, prev }) => { if (isEnded(prev)) adopt(queue, jobId, true) })
+  // BullMQ takes back only keys that were given with the job.
+  events.on('ended', ({ queue, job }) => {
+    if (isOurs(job) && job.deduplicationId !== job.data.name) engine.request(queue, (engineQueue) => releaseName(engineQueue, job)).catch(() => {})
+  })
+}

@@ -1,0 +1,94 @@
+import t from 'tap'
+import { adoptForeignJobs } from '../../lib/jobs/names'
+import { MemoryQueue } from '../fixtures/memory-engine'
+import { registryOn } from '../fixtures/registry'
+
+function partsOf () {
+  const queue = new MemoryQueue()
+  const parts = registryOn([queue])
+  adoptForeignJobs(parts.engine, parts.outcomes)
+  const tell = async (event: string, args: object): Promise<void> => {
+    parts.events.emit(event, { queue: 'default', ...args })
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  return { ...parts, queue, tell }
+}
+
+t.test('a job that another tool adds without a key gets its name', async (t) => {
+  const { queue, tell } = partsOf()
+  queue.put({ id: '1', opts: {} })
+  await tell('added', { jobId: '1', name: 'kind' })
+  t.equal(queue.keys.get('a'), '1')
+  queue.end('1', {})
+  await tell('ended', { job: queue.stored('1'), result: 7 })
+  t.equal(queue.keys.has('a'), false, 'and gives it back at its end')
+})
+
+t.test('a job of ours, or of a scheduler, is not looked at', async (t) => {
+  const { queue, tell } = partsOf()
+  await tell('added', { jobId: '5b1d4c9e-0000-4000-8000-000000000000', name: 'kind' })
+  await tell('added', { jobId: 'repeat:nightly:1700000000000', name: 'kind' })
+  await tell('waiting', { jobId: 'id' })
+  await tell('waiting', { jobId: 'id', prev: 'active' })
+  queue.put({ id: 'id' })
+  queue.end('id', {})
+  await tell('ended', { job: queue.stored('id'), result: 7 })
+  t.same(queue.asked.filter((asked) => !/outcomes/.test(asked)), [])
+})
+
+t.test('a job that another tool sets going again gets its name, and how it ended before is forgotten', async (t) => {
+  for (const prev of ['failed', 'completed']) {
+    const { queue, tell, outcomes } = partsOf()
+    queue.put({ finishedOn: 9, state: 'failed', failedReason: 'no', stacktrace: [] })
+    await tell('ended', { job: queue.stored('id'), error: new Error('no') })
+    await outcomes.flush()
+    await queue.stored('id').retry()
+    await tell('waiting', { jobId: 'id', prev })
+    t.equal(queue.keys.get('a'), 'id')
+    t.equal((await outcomes.find('default', ['id'])).size, 0)
+  }
+})
+
+t.test('a name that belongs to another live job stays with it', async (t) => {
+  const { queue, tell } = partsOf()
+  queue.put({ id: 'first' })
+  queue.put({ id: '2', opts: {} })
+  await tell('added', { jobId: '2', name: 'kind' })
+  t.equal(queue.keys.get('a'), 'first')
+})
+
+t.test('a job that has ended by then is left alone, and one that ends meanwhile gives the name back', async (t) => {
+  const { queue, tell } = partsOf()
+  queue.put({ id: '1', opts: {}, state: 'completed', finishedOn: 9 })
+  await tell('added', { jobId: '1', name: 'kind' })
+  await tell('added', { jobId: 'gone', name: 'kind' })
+  t.equal(queue.keys.size, 0)
+  for (const meddle of [() => queue.end('2', {}), () => queue.entries.delete('2')]) {
+    queue.put({ id: '2', opts: {} })
+    let asked = 0
+    const { getDeduplicationJobId } = queue
+    queue.getDeduplicationJobId = async (name) => {
+      if (++asked === 1) meddle()
+      return getDeduplicationJobId.call(queue, name)
+    }
+    await tell('added', { jobId: '2', name: 'kind' })
+    t.equal(queue.keys.size, 0)
+    t.equal(asked, 1)
+    queue.getDeduplicationJobId = getDeduplicationJobId
+  }
+})
+
+t.test('a store that is away is no unhandled rejection', async (t) => {
+  const unhandled: unknown[] = []
+  const onUnhandled = (reason: unknown): void => { unhandled.push(reason) }
+  process.on('unhandledRejection', onUnhandled)
+  t.teardown(() => process.off('unhandledRejection', onUnhandled))
+  const { queue, engine, tell, outcomes } = partsOf()
+  queue.put({ id: '1', opts: {}, finishedOn: 9 })
+  Object.assign(engine, { isClosing: true })
+  engine.request = async () => { throw new Error('away') }
+  await tell('added', { jobId: '1', name: 'kind' })
+  await tell('ended', { job: queue.stored('1'), result: 7 })
+  await outcomes.flush()
+  t.same(unhandled, [])
+})
