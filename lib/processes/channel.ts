@@ -8,6 +8,8 @@ type Listener = Parameters<Emitter['on']>[1]
 export class Channel {
   /** Messages do not get through: other processes are out of reach, and may be well. */
   down = false
+  /** Whether anything has come since this was last set to false. */
+  received = false
   private readonly listeners = new Map<string, Listener>()
   /** The emitter's last complaint that came with no message. */
   private complaint: unknown
@@ -27,6 +29,7 @@ export class Channel {
   /** Resolves when the subscription stands, as far as the emitter says so. */
   subscribe (topic: string, receive: (payload: unknown) => void): Promise<void> {
     const listener: Listener = (message, done) => {
+      this.received = true
       try {
         receive(message?.payload)
       } catch (error) {
@@ -45,7 +48,7 @@ export class Channel {
     return this.call((done) => this.emitter.removeListener(topic, listener, done))
   }
 
-  /** A subscription that an emitter gave up silently while its server was away. */
+  /** Makes up for subscriptions that the emitter has given up silently, as `mqemitter-redis` does where Redis was away for too long. */
   resubscribe (): void {
     for (const [topic, listener] of this.listeners) {
       this.call((done) => this.emitter.removeListener(topic, listener, done))

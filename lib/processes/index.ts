@@ -65,8 +65,9 @@ export class Processes {
   /** Resolves when the others can reach this process, or the emitter takes its time. */
   async open (): Promise<void> {
     const receive = (payload: unknown): void => this.receive(payload)
-    const subscribed = Promise.all([TOPICS.all, TOPICS.of(this.options.identity.id)].map((topic) => this.channel.subscribe(topic, receive)))
-    await within(PATIENCE, subscribed.then(() => this.presence.start()))
+    const topics = [TOPICS.all, TOPICS.of(this.options.identity.id)]
+    await within(PATIENCE, Promise.all(topics.map((topic) => this.channel.subscribe(topic, receive))))
+    await within(PATIENCE, this.presence.start())
   }
 
   /** Says goodbye. The emitter stays open: it is the user's. */

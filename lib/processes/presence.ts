@@ -8,8 +8,8 @@ const INTERVAL = 1_000
 const JOIN_TIME = 100
 /** After so many undelivered beats in a row the emitter counts as down; one alone may be a stall. */
 const MAX_LATE = 2
-/** After so many, a subscription counts as lost. */
-const RESUBSCRIBE = 3
+/** After so many in which nothing came, not even a beat of this process, the subscriptions count as lost. */
+const MAX_SILENT = 3
 
 interface PresenceOptions {
   id: string
@@ -29,7 +29,9 @@ export class Presence {
   private taken = true
   private returned = true
   private everReturned = false
+  // Ticks in a row: in which the last beat was not delivered, and in which nothing came.
   private late = 0
+  private silent = 0
 
   constructor (private readonly options: PresenceOptions) {}
 
@@ -64,17 +66,13 @@ export class Presence {
   private tick (): void {
     const { channel, onTick } = this.options
     if (this.taken && (this.returned || !this.everReturned)) {
-      const wasDown = channel.down
       this.late = 0
       channel.recover()
-      // An emitter that connects once its server is there may have lost what it was to subscribe to before.
-      if (wasDown && !this.returned) channel.resubscribe()
       onTick()
-    } else {
-      this.late++
-      if (this.late >= MAX_LATE) channel.fail()
-      if (this.taken && this.late % RESUBSCRIBE === 0) channel.resubscribe()
-    }
+    } else if (++this.late >= MAX_LATE) channel.fail()
+    this.silent = channel.received ? 0 : this.silent + 1
+    if (this.taken && this.silent % MAX_SILENT === MAX_SILENT - 1) channel.resubscribe()
+    channel.received = false
     this.taken = false
     this.returned = false
     this.beat()
