@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { markersOf, root, testDocument } from './fixtures/readme/document'
+import { PLACE, markersOf, root, testDocument } from './fixtures/readme/document'
 
 t.jobs = 2
 
@@ -25,5 +25,7 @@ t.test('every document can be reached from the README', async (t) => {
 
 t.test('every file of hidden code belongs to a block', async (t) => {
   const named = new Set(['README.md', ...documents.map((document) => `docs/${document}.md`)].flatMap((path) => markersOf(read(path))))
-  t.same(readdirSync(join(root, 'test/readme')).filter((file) => !named.has(file.slice(0, -'.mts'.length))), [])
+  const files = readdirSync(join(root, 'test/readme'))
+  t.same(files.filter((file) => !named.has(file.slice(0, -'.mts'.length))), [])
+  for (const file of files) t.match(read(`test/readme/${file}`), PLACE, file)
 })

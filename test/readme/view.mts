@@ -1,2 +1,0 @@
-await app.ready()
-// --- the block ---
