@@ -27,7 +27,7 @@ export default {
     nodeArgs: [],
     forceBail: true
   },
-  mutate: ['index.ts', 'lib/{tasks,control,shared}/**/*.ts'],
+  mutate: ['index.ts', 'lib/{tasks,control,shared}/**/*.ts', '!lib/control/dashboard/{assets.ts,page/**}'],
   ignorePatterns: ['dist', '.tap', 'reports', 'benchmarks'],
   coverageAnalysis: 'perTest',
   concurrency: 2,

@@ -157,7 +157,7 @@ function addRoute (app: FastifyInstance, add: NonNullable<ControlBackend['add']>
         type: 'object',
         required: ['kind'],
         additionalProperties: false,
-        properties: { kind: { type: 'string', minLength: 1 }, data: {}, name: { type: 'string', minLength: 1 }, ttl: { type: 'integer', minimum: 1 } }
+        properties: { kind: { type: 'string', minLength: 1 }, data: {}, name: { type: 'string', minLength: 1 }, ttl: { type: 'integer', minimum: 1, maximum: 2_147_483_647 } }
       },
       response: {
         202: {

@@ -1,94 +1,56 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
-import { load } from '../shared/optional-peer'
+import type { FastifyBaseLogger } from 'fastify'
 import type { Settings } from './options'
+import { PostgresConnection } from './postgres'
+import { RedisConnection } from './redis'
 
-/** How long PostgreSQL may take to accept a connection, in ms. */
-const CONNECTION_TIMEOUT = 5_000
+/** What the queues of a process share to reach the store, be it Redis or PostgreSQL. */
+export interface StoreConnection {
+  readonly isPostgres: boolean
+  /** Options for BullMQ's queues, events and workers: the connection to use, and what goes with it. */
+  readonly options: object & { connection: bullmq.ConnectionOptions }
+  /** Makes what BullMQ's objects reach the store with; left out, BullMQ's own. */
+  readonly backend: bullmq.BackendFactory | undefined
+  /** When the store last sent anything, as `performance.now()` has it. */
+  readonly heardAt: number
+  /** Why the store is known to be away. */
+  readonly outage: Error | undefined
 
-/** A command of the caller's fails at once when Redis is away; workers and listeners wait for its return. */
-const REDIS = {
-  command: { enableOfflineQueue: false, maxRetriesPerRequest: 1 },
-  blocking: { maxRetriesPerRequest: null }
+  /**
+   * Resolves when the store is reached.
+   * @param queues how many will be opened, and how many of them are worked
+   * @throws what keeps it from being reached; FST_ERR_JOB_INVALID_STORE when no later attempt will change that
+   */
+  open (queues: number, worked: number): Promise<void>
+  /** Takes over the connections that BullMQ has made for one of its objects. */
+  adopt (backend: object): Promise<void>
+  /** Resolves when no lost connection is being tried again. */
+  reconnectsStopped (): Promise<void>
+  /** Ends every connection that is not the caller's own, whatever state the store is in. */
+  close (): Promise<void>
 }
 
-/** What the engine's backend for PostgreSQL has, and that for Redis. */
-interface PostgresBackend { connection: bullmq.PostgresConnection }
-interface RedisBackend { client: Promise<RedisClient>, blockingClient?: Promise<RedisClient> }
-interface RedisClient { status: string, disconnect: () => void, on: (event: string, listener: () => void) => void }
+/** What the engine is told by its connection. */
+export interface ConnectionEvents {
+  log: FastifyBaseLogger
+  /** Something went wrong; it is tried again. */
+  onProblem: (error: Error) => void
+  /** What has been asked of the store and not been answered will not be. */
+  onLost: () => void
+  /** Whether lost connections are no longer to be tried again. */
+  isClosing: () => boolean
+}
 
-/** Where the store is, as the user said it, and how the engine is to connect to it. */
-export class ConnectionConfig {
-  readonly isPostgres: boolean
-  /** A client or a pool of the user's serves as it is. */
-  private readonly isUsers: boolean
+/** @throws FST_ERR_JOB_MISSING_PACKAGE */
+export function createConnection (engine: typeof bullmq, settings: Settings, events: ConnectionEvents): StoreConnection {
+  const { connection: target } = settings
+  const isPostgres = engine.isPgPool(target) || (typeof target === 'string'
+    ? target.startsWith('postgres')
+    : !isClient(target) && ('connectionString' in target || 'database' in target || 'user' in target))
+  return isPostgres ? new PostgresConnection(engine, target, events) : new RedisConnection(engine, target, events)
+}
 
-  /** @throws FST_ERR_JOB_MISSING_PACKAGE */
-  constructor (engine: typeof bullmq, private readonly target: Settings['connection']) {
-    const isPool = engine.isPgPool(target)
-    this.isUsers = isPool || typeof (target as { duplicate?: unknown }).duplicate === 'function'
-    this.isPostgres = isPool || (typeof target === 'string'
-      ? target.startsWith('postgres')
-      : 'connectionString' in target || 'database' in target || 'user' in target)
-    if (this.isUsers) return
-    if (this.isPostgres) load('pg')
-    else load('ioredis')
-  }
-
-  /** What the engine is to connect with. A connection to Redis that is lost is tried again until `isClosing`. */
-  options (purpose: 'command' | 'blocking', isClosing: () => boolean): bullmq.ConnectionOptions {
-    const { target } = this
-    if (this.isUsers) return target as bullmq.ConnectionOptions
-    if (this.isPostgres) {
-      const config = typeof target === 'string' ? { connectionString: target } : target
-      // BullMQ's tables are made under a lock; a user who makes them in a deployment says `migrate: false`. There are three
-      // pools, and a server has a hundred connections unless it was told otherwise.
-      return { ...!('skipMigrations' in config) && { migrate: true }, max: 4, connectionTimeoutMillis: CONNECTION_TIMEOUT, ...config } as bullmq.ConnectionOptions
-    }
-    const config = typeof target === 'string' ? { url: target } : target
-    const { retryStrategy = (times) => Math.min(times * 100, 1_000) } = config as { retryStrategy?: (times: number) => number | null }
-    return { ...config, ...REDIS[purpose], retryStrategy: (times) => isClosing() ? null : retryStrategy(times) } as bullmq.ConnectionOptions
-  }
-
-  /**
-   * The engine takes all listeners off the connection that it hears PostgreSQL through, and only then ends it: what the server
-   * says in between, such as that it shuts down too, would be an unhandled error.
-   */
-  keepErrorListeners (backend: object): void {
-    if (!this.isPostgres) return
-    const { connection } = backend as PostgresBackend
-    const connect = connection.getListenClient.bind(connection)
-    connection.getListenClient = async () => {
-      const client = await connect()
-      client.removeAllListeners = () => client
-      return client
-    }
-  }
-
-  /** Resolves when no connection to Redis is being tried again. */
-  async reconnectsStopped (backend: object): Promise<void> {
-    for (const client of await this.clients(backend)) {
-      while (['reconnecting', 'connecting'].includes(client.status)) await sleep(20)
-    }
-  }
-
-  /**
-   * Ends the connections to Redis for good. The engine, once it was told to close them, waits for an answer; where it got an
-   * error, it lets go of a connection that goes on trying; and it may take one up again.
-   */
-  async disconnect (backend: object): Promise<void> {
-    for (const client of await this.clients(backend)) {
-      client.on('connecting', () => client.disconnect())
-      // Told twice, it would hold the process for two seconds more.
-      if (client.status !== 'end') client.disconnect()
-    }
-  }
-
-  /** Those that the engine has made and that were there. Of the others nothing is known but a promise. */
-  private async clients (backend: object): Promise<RedisClient[]> {
-    if (this.isPostgres || this.isUsers) return []
-    const { client, blockingClient } = backend as RedisBackend
-    const clients = await Promise.all([client, blockingClient].map((one) => Promise.race([one, undefined]).catch(() => undefined)))
-    return clients.filter((one) => one !== undefined)
-  }
+/** Whether it is a client for Redis of the caller's. */
+export function isClient (target: Settings['connection']): boolean {
+  return typeof (target as { duplicate?: unknown }).duplicate === 'function'
 }

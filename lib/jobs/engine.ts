@@ -2,30 +2,26 @@ import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
-import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
+import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_STORE } from '../shared/errors'
 import { omitUndefined } from '../shared/option-checks'
-import { ConnectionConfig } from './connection'
 import { load } from '../shared/optional-peer'
+import { createConnection, type StoreConnection } from './connection'
 import { DEFAULT_QUEUE, type Settings } from './options'
+import { redactError } from '../shared/redaction'
+import { Requests, RESPONSE_TIMEOUT } from './requests'
 import type { Payload, Stored } from './serialization'
 
 export type Queue = bullmq.Queue<Payload, unknown, string>
 export type Processor = (job: Stored, token?: string) => Promise<unknown>
-type Connected = Pick<bullmq.QueueBase, 'on' | 'waitUntilReady' | 'close' | 'getBackend'>
+type Part = Pick<bullmq.QueueBase, 'on' | 'waitUntilReady' | 'close' | 'getBackend'>
 
-/** How long the store may take to answer, and how long a boot waits for it, in ms. */
-const RESPONSE_TIMEOUT = 5_000
-/** How long between two attempts to reach it, in ms. */
+/** How long between two attempts to reach the store, in ms. */
 const RETRY_INTERVAL = 500
-
-/** What no later attempt will change: a PostgreSQL without the engine's tables, or of the wrong version. */
-const FATAL = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
+/** How long one of BullMQ's objects may take to close before its connections are cut, in ms. */
+const PART_TIMEOUT = RESPONSE_TIMEOUT / 6
 
 /** BullMQ's events, and those that this plugin publishes itself. */
 const FORWARDED = ['added', 'waiting', 'active', 'progress', 'completed', 'failed', 'removed', 'cancel', 'heartbeat']
-
-/** PostgreSQL's class of errors for values that it cannot hold: texts with U+0000 or half of a surrogate pair. */
-const DATA_EXCEPTION = /^22/
 
 /** BullMQ's queues and their events and, for those that this process works, their workers: opened, used and closed. */
 export class Engine {
@@ -37,21 +33,25 @@ export class Engine {
   private readonly opened = new Map<string, Queue>()
   private readonly workers = new Set<bullmq.Worker>()
   private names: string[] = []
-  private parts: Connected[] = []
+  private parts: Part[] = []
   private reached = false
   private working = false
   private closing = false
   private lastProblem: Error | undefined = undefined
-  /** Requests without an answer so far. */
-  private readonly pending = new Set<Promise<unknown>>()
-  private answeredAt = 0
   private readonly bullmq: typeof bullmq
-  private readonly connection: ConnectionConfig
+  private readonly connection: StoreConnection
+  private readonly requests: Requests
 
-  /** @throws FST_ERR_JOB_MISSING_PACKAGE */
+  /** @throws FST_ERR_JOB_MISSING_PACKAGE, FST_ERR_JOB_INVALID_OPTION */
   constructor (private readonly settings: Settings, private readonly log: FastifyBaseLogger, private readonly processor: Processor) {
     this.bullmq = load<typeof bullmq>('bullmq')
-    this.connection = new ConnectionConfig(this.bullmq, settings.connection)
+    this.connection = createConnection(this.bullmq, settings, {
+      log,
+      onProblem: this.reportProblem,
+      onLost: () => this.requests.abandonAll(new Error('The connection was lost')),
+      isClosing: () => this.closing
+    })
+    this.requests = new Requests(() => this.connection.heardAt)
   }
 
   // --- to be there ---
@@ -68,7 +68,7 @@ export class Engine {
 
   /**
    * Resolves when the store is reached or the first attempt has failed; goes on trying in the background.
-   * @throws what says that no attempt will succeed
+   * @throws FST_ERR_JOB_INVALID_STORE when no attempt will succeed
    */
   async open (queues: Iterable<string> = []): Promise<void> {
     const names = new Set([...this.settings.listed, ...queues])
@@ -82,17 +82,19 @@ export class Engine {
     opened = true
   }
 
-  /** From now on the worker takes jobs. */
+  /** From now on the workers take jobs. */
   work (): void {
     this.working = true
     for (const worker of this.workers) worker.run().catch(this.reportProblem)
   }
 
-  /** Each time from the start: what the engine makes for PostgreSQL stays failed once it failed to connect. */
+  /** Each time from the start: what BullMQ makes for PostgreSQL stays failed once it failed to connect. */
   private async connectWithRetry (): Promise<void> {
     while (!this.closing) {
       try {
-        for (const name of this.names) await this.connect(name)
+        await this.connection.open(this.names.length, this.names.filter((name) => this.settings.worked.has(name)).length)
+        const failed = (await Promise.allSettled(this.names.map((name) => this.openQueue(name)))).find(({ status }) => status === 'rejected')
+        if (failed !== undefined) throw (failed as PromiseRejectedResult).reason
         // It may have been left meanwhile.
         if (this.closing) return await this.disconnect()
         this.reached = true
@@ -100,32 +102,29 @@ export class Engine {
         return
       } catch (error) {
         await this.disconnect()
-        if (FATAL.includes((error as Error).name)) throw error
+        if (error instanceof FST_ERR_JOB_INVALID_STORE) throw error
         this.reportProblem(error as Error)
         await sleep(RETRY_INTERVAL)
       }
     }
   }
 
-  private async connect (name: string): Promise<void> {
+  private async openQueue (name: string): Promise<void> {
     const { queue: base, redisPrefix: prefix, telemetry, removeOnComplete, removeOnFail, worked, lockDuration, stalledInterval, maxStalledCount } = this.settings
-    const { isPostgres } = this.connection
-    const backend = (isPostgres ? this.bullmq.createPostgresBackend : undefined) as undefined
-    const common = omitUndefined({ prefix, telemetry })
+    const { isPostgres, options } = this.connection
+    const backend = this.connection.backend as undefined
+    const common = { ...omitUndefined({ prefix, telemetry }), ...options }
     const stored = name === DEFAULT_QUEUE ? base : `${base}-${name}`
-    const connection = (purpose: 'command' | 'blocking'): bullmq.ConnectionOptions => this.connection.options(purpose, () => this.closing)
     // PostgreSQL does not announce a job that was handed back, and an event between two looks can go unheard: it is looked at
-    // more often. In ms for events, in s for jobs, as the engine has it.
+    // more often. In ms for events, in s for jobs, as BullMQ has it.
     const looks = isPostgres ? { blockingTimeout: 500, drainDelay: 0.3 } : {}
 
     this.opened.set(name, await this.add(new this.bullmq.Queue(stored, {
-      ...common, connection: connection('command'), defaultJobOptions: { removeOnComplete, removeOnFail }
+      ...common, defaultJobOptions: { removeOnComplete, removeOnFail }
     }, backend)))
     // It listens from an event of its own on: those that come before it listens would be lost.
     const lastEventId = await this.publish(name, 'hello', '')
-    const queueEvents = new this.bullmq.QueueEvents(stored, {
-      ...common, connection: connection('blocking'), lastEventId, ...looks
-    }, backend)
+    const queueEvents = new this.bullmq.QueueEvents(stored, { ...common, lastEventId, ...looks }, backend)
     const on = queueEvents.on.bind(queueEvents) as (event: string, listener: (args: object) => void) => void
     for (const event of FORWARDED) on(event, (args) => this.events.emit(event, { ...args, queue: name }))
     await this.add(queueEvents)
@@ -134,7 +133,6 @@ export class Engine {
     const worker = await this.add(new this.bullmq.Worker(stored, this.processor, {
       ...common,
       ...settings,
-      connection: connection('blocking'),
       lockDuration,
       stalledInterval,
       maxStalledCount,
@@ -149,52 +147,31 @@ export class Engine {
     this.workers.add(worker)
   }
 
-  private async add<T extends Connected> (part: T): Promise<T> {
+  private async add<T extends Part> (part: T): Promise<T> {
     this.parts.push(part)
     part.on('error', this.reportProblem)
-    this.connection.keepErrorListeners(part.getBackend())
     await part.waitUntilReady()
+    await this.connection.adopt(part.getBackend())
     return part
   }
 
   // --- to be used ---
 
-  /** @throws FST_ERR_JOB_ENGINE_UNAVAILABLE at once when the store is away, after a while when it has gone silent */
+  /**
+   * @throws FST_ERR_JOB_ENGINE_UNAVAILABLE at once when the store is away, after a while when it has gone silent; FST_ERR_JOBS_CLOSED;
+   * FST_ERR_JOB_INVALID_TEXT
+   */
   async request<T> (queue: string, operation: (queue: Queue) => Promise<T>): Promise<T> {
-    if (!this.reached) throw this.closing ? new FST_ERR_JOBS_CLOSED() : new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause: this.lastProblem })
-    const since = performance.now()
-    let timer: NodeJS.Timeout | undefined
-    let done = false
-    const silence = new Promise<never>((_resolve, reject) => {
-      const check = (): void => {
-        if (done) return
-        // Many requests at once may take long in all: what counts is whether any of them is answered.
-        const silent = performance.now() - Math.max(since, this.answeredAt)
-        if (silent >= RESPONSE_TIMEOUT) reject(new Error(`No answer for ${RESPONSE_TIMEOUT} ms`))
-        // After a stall of the event loop a timer comes before the answers that wait in the socket; an immediate does not.
-        else timer = setTimeout(setImmediate, RESPONSE_TIMEOUT - silent, check)
-      }
-      check()
-    })
-    const requesting = Promise.race([operation(this.opened.get(queue)!), silence]).catch((cause) => {
-      // The engine numbers its own answers, such as that a job is gone.
-      if (typeof cause.code === 'number') throw cause
-      if (DATA_EXCEPTION.test(cause.code)) throw new FST_ERR_JOB_INVALID_TEXT(cause.message, { cause })
-      // Whatever else goes wrong is the store's.
-      throw new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause })
-    }).finally(() => {
-      done = true
-      clearTimeout(timer)
-      this.pending.delete(requesting)
-    })
-    this.pending.add(requesting)
-    const answer = await requesting
-    this.answeredAt = performance.now()
+    const opened = this.opened.get(queue)
+    if (!this.reached || opened === undefined) throw this.closing ? new FST_ERR_JOBS_CLOSED() : new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause: this.lastProblem })
+    const { outage } = this.connection
+    if (outage !== undefined) throw new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause: this.lastProblem ?? outage })
+    const answer = await this.requests.run(() => operation(opened))
     this.lastProblem = undefined
     return answer
   }
 
-  /** Publishes an event to every process of the fleet. Through the queue's own connection: the engine's producer would open another. */
+  /** Publishes an event to every process of the fleet. Through the queue's own connection: BullMQ's producer would open another. */
   async publish (queue: string, event: 'cancel' | 'heartbeat' | 'hello', jobId: string, more: Record<string, string> = {}): Promise<string> {
     return this.opened.get(queue)!.getBackend().publishEvent({ event, jobId, ...more }, 10_000)
   }
@@ -204,14 +181,9 @@ export class Engine {
   /** Takes no more jobs. Resolves when those that run here have ended. */
   async drainWorkers (): Promise<void> {
     this.closing = true
-    await this.abandonReconnects()
+    // Closing a connection that is lost, BullMQ would wait for its return. No longer tried, it ends soon.
+    if (this.reached) await this.connection.reconnectsStopped()
     await Promise.all(Array.from(this.workers, (worker) => worker.close()))
-  }
-
-  /** Closing a connection that is lost, the engine would wait for its return. No longer tried, it ends soon. */
-  private async abandonReconnects (): Promise<void> {
-    if (!this.reached) return
-    for (const part of this.parts) await this.connection.reconnectsStopped(part.getBackend())
   }
 
   /** Leaves the store, within `timeout` ms whatever its state. */
@@ -219,8 +191,7 @@ export class Engine {
     this.closing = true
     this.reached = false
     const over = sleep(timeout, undefined, { ref: false })
-    // A store that hangs does not answer.
-    await Promise.race([Promise.allSettled(this.pending), sleep(RESPONSE_TIMEOUT / 6, undefined, { ref: false }), over])
+    await Promise.race([this.requests.settle(), over])
     await Promise.race([this.disconnect(), over])
     this.events.removeAllListeners()
   }
@@ -230,21 +201,19 @@ export class Engine {
     this.parts = []
     this.opened.clear()
     this.workers.clear()
-    await Promise.all(parts.map(async (part) => {
-      // Closing waits for the store; what it has not done soon is cut off.
-      await Promise.race([part.close().catch(this.reportProblem), sleep(RESPONSE_TIMEOUT / 6, undefined, { ref: false })])
-      const backend = part.getBackend()
-      const closed = backend.close(true).catch(this.reportProblem)
-      await this.connection.disconnect(backend)
-      await closed
-    }))
+    const soon = (closing: Promise<unknown>): Promise<unknown> => Promise.race([closing.catch(this.reportProblem), sleep(PART_TIMEOUT, undefined, { ref: false })])
+    // Closing waits for the store; what it has not done soon is cut off.
+    await Promise.all(parts.map((part) => soon(part.close())))
+    const cut = Promise.all(parts.map((part) => soon(part.getBackend().close(true))))
+    await soon(this.connection.close())
+    await cut
   }
 
   /** Once for each outage: every connection reports each of its attempts. */
   private readonly reportProblem = (error: Error): void => {
     this.events.emit('unreachable')
     if (this.closing || error.message === this.lastProblem?.message) return
-    this.lastProblem = error
-    this.log.warn({ err: error }, 'BullMQ reported an error')
+    this.lastProblem = error instanceof FST_ERR_JOB_INVALID_STORE ? error : redactError(error)
+    this.log.warn({ err: this.lastProblem }, 'BullMQ reported an error')
   }
 }

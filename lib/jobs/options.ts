@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { FastifyJobsOptions, JobDefinition, JobOptions, JobToAdd, QueueSettings, WaitOptions } from '../../types/job'
-import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION } from '../shared/errors'
+import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
 import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 
 const retention: OptionCheck = ['true, false, a count, or { age in s, count }',
@@ -30,7 +30,7 @@ function isBackoff (value: unknown): boolean {
 }
 
 function isConnection (value: unknown): boolean {
-  if (!object[1](value)) return typeof value === 'string' && /^(rediss?|postgres(ql)?):\/\//.test(value)
+  if (!object[1](value)) return typeof value === 'string' && /^(rediss?|postgres(ql)?):\/\//.test(value) && URL.canParse(value)
   // With such a client the engine would not work, and say so in the log alone.
   const { options = {} } = value as { options?: { maxRetriesPerRequest?: unknown, keyPrefix?: unknown, redisOptions?: object } }
   const { maxRetriesPerRequest, keyPrefix } = { ...options, ...options.redisOptions }
@@ -99,6 +99,11 @@ export type Settings = Omit<FastifyJobsOptions, 'queues' | 'worker' | 'concurren
 export function checkPluginOptions (log: FastifyBaseLogger, registered: FastifyJobsOptions): Settings {
   const options = checkRegistration(log, 'fastify-tasks/jobs', registered, PLUGIN_OPTIONS, FST_ERR_JOB_INVALID_OPTION)
   if (options.connection === undefined) throw new FST_ERR_JOB_INVALID_OPTION('connection', PLUGIN_OPTIONS.connection[0], 'undefined')
+  const { connection, redisPrefix } = options
+  // Its keys must lie on one node: the engine's scripts use several.
+  if ((connection as { isCluster?: unknown }).isCluster === true && !/\{[^}]+\}/.test(redisPrefix ?? '')) {
+    throw new FST_ERR_JOB_INVALID_OPTION('redisPrefix', "of the form '{name}', for the connection is a Redis Cluster", formatValue(redisPrefix))
+  }
   const { lockDuration = 30_000, worker = true, concurrency = 10, limiter, queues = { [DEFAULT_QUEUE]: {} }, ...others } = options
   const settingsOf = (queue: number | QueueSettings): QueueSettings => omitUndefined({ concurrency, limiter, ...typeof queue === 'number' ? { concurrency: queue } : queue })
   return {
@@ -120,13 +125,29 @@ export function checkPluginOptions (log: FastifyBaseLogger, registered: FastifyJ
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
 export function checkDefinition (kind: unknown, handler: unknown, options: JobDefinition = {}): JobDefinition {
   checkText('kind', kind)
+  checkName(kind)
   if (typeof handler !== 'function') throw new FST_ERR_JOB_INVALID_ARGUMENT('handler', 'a function', formatValue(handler))
   return check(DEFINITION_OPTIONS, options)
 }
 
-/** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
+/** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_TEXT */
 export function checkJobOptions (options: JobOptions = {}): JobOptions {
-  return check(JOB_OPTIONS, options)
+  const checked = check(JOB_OPTIONS, options)
+  if (checked.name !== undefined) checkName(checked.name)
+  return checked
+}
+
+/** What PostgreSQL's index of names can hold, whatever the characters. */
+const MAX_NAME = 1_000
+
+/** @throws FST_ERR_JOB_INVALID_TEXT */
+export function checkName (name: string): void {
+  if (name.length > MAX_NAME) throw new FST_ERR_JOB_INVALID_TEXT(`a name of ${name.length} characters, more than ${MAX_NAME}`)
+  if (!isStorable(name)) throw new FST_ERR_JOB_INVALID_TEXT('a name with U+0000 or half of a surrogate pair')
+}
+
+function isStorable (text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0')
 }
 
 const WAIT_OPTIONS: OptionChecks = {

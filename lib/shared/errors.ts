@@ -1,4 +1,5 @@
 import createError from '@fastify/error'
+import { clip, redactOption } from './redaction'
 
 // The contract with every caller: a wrong value is named, and so is what would have been right.
 const INVALID = "'%s' must be %s, got %s"
@@ -85,12 +86,21 @@ export class FST_ERR_TASKS_CLOSED extends createError<'FST_ERR_TASKS_CLOSED', []
 }
 
 /** An option of the jobs plugin, of `defineJob` or of `addJob` has a wrong value or is not known. Nothing was registered or stored. */
-export const FST_ERR_JOB_INVALID_OPTION = createError<'FST_ERR_JOB_INVALID_OPTION', [option: string, expected: string, got: string]>(
-  'FST_ERR_JOB_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError)
+export class FST_ERR_JOB_INVALID_OPTION extends createError<'FST_ERR_JOB_INVALID_OPTION', [option: string, expected: string, got: string]>(
+  'FST_ERR_JOB_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError) {
+  // A connection string, or the password of one, may have been given as any of them.
+  constructor (option: string, expected: string, got: string) {
+    super(option, expected, redactOption(option, got))
+  }
+}
 
 /** An argument of a job's verb has a wrong value. Nothing was stored or changed. */
-export const FST_ERR_JOB_INVALID_ARGUMENT = createError<'FST_ERR_JOB_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
-  'FST_ERR_JOB_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError)
+export class FST_ERR_JOB_INVALID_ARGUMENT extends createError<'FST_ERR_JOB_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
+  'FST_ERR_JOB_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError) {
+  constructor (argument: string, expected: string, got: string) {
+    super(argument, expected, redactOption(argument, got))
+  }
+}
 
 /** A package that jobs need is not installed. */
 export const FST_ERR_JOB_MISSING_PACKAGE = createError<'FST_ERR_JOB_MISSING_PACKAGE', [name: string, install: string, options?: ErrorOptions]>(
@@ -105,14 +115,19 @@ export const FST_ERR_JOB_DEFINED_TOO_LATE = createError<'FST_ERR_JOB_DEFINED_TOO
   'FST_ERR_JOB_DEFINED_TOO_LATE', "Job kind '%s' must be defined before the app is ready", 500)
 
 /** No such kind was defined in this process. */
-export const FST_ERR_JOB_UNKNOWN_KIND = createError<'FST_ERR_JOB_UNKNOWN_KIND', [kind: string]>(
-  'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400)
+export class FST_ERR_JOB_UNKNOWN_KIND extends createError<'FST_ERR_JOB_UNKNOWN_KIND', [kind: string]>(
+  'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400) {
+  // A client may have sent it.
+  constructor (kind: string) {
+    super(clip(kind))
+  }
+}
 
 /** The data of a job is not JSON, has more bytes than its `sizeLimit`, or does not pass the schema of its kind. Nothing was stored. */
 export const FST_ERR_JOB_INVALID_DATA = createError<'FST_ERR_JOB_INVALID_DATA', [kind: string, problem: string]>(
   'FST_ERR_JOB_INVALID_DATA', "Data of a job of kind '%s' %s", 400)
 
-/** PostgreSQL holds no text with U+0000 or half of a surrogate pair, be it a name or within the data. Nothing was stored. */
+/** A name has more than 1,000 characters, U+0000 or half of a surrogate pair; or data has the latter two, which PostgreSQL cannot hold. Nothing was stored. */
 export const FST_ERR_JOB_INVALID_TEXT = createError<'FST_ERR_JOB_INVALID_TEXT', [problem: string, options?: ErrorOptions]>(
   'FST_ERR_JOB_INVALID_TEXT', 'The store cannot hold a text: %s', 400)
 
@@ -166,6 +181,10 @@ export const FST_ERR_JOB_UNKNOWN_QUEUE = createError<'FST_ERR_JOB_UNKNOWN_QUEUE'
 /** Only a job that has failed can be retried. */
 export const FST_ERR_JOB_NOT_FAILED = createError<'FST_ERR_JOB_NOT_FAILED', [name: string, state: string]>(
   'FST_ERR_JOB_NOT_FAILED', "Job '%s' cannot be retried: it is %s", 409)
+
+/** The store answers, and cannot be used as it is set up. No later attempt will change that. */
+export const FST_ERR_JOB_INVALID_STORE = createError<'FST_ERR_JOB_INVALID_STORE', [problem: string]>(
+  'FST_ERR_JOB_INVALID_STORE', 'The job store cannot be used as it is set up: %s', 500)
 
 /** An attempt took longer than the `timeout` of its kind. */
 export const FST_ERR_JOB_TIMEOUT = createError<'FST_ERR_JOB_TIMEOUT', [name: string, timeout: number]>(

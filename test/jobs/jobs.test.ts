@@ -4,7 +4,6 @@ import { createServer } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
-import pg from 'pg'
 import t, { type Test } from 'tap'
 import fastifyTasks, { errors } from '../..'
 import fastifyJobs from '../../lib/jobs'
@@ -447,21 +446,6 @@ t.test('a store that falls silent counts as away', async (t) => {
   t.match((worker as unknown as { lines: string[] }).lines.join(), /"msg":"The job store did not respond/)
   silent = false
   await app.close()
-})
-
-t.test('a PostgreSQL without the engine\'s tables stops the boot if they are not to be made', async (t) => {
-  const connection = { connectionString: (await server).url, schema: 'elsewhere', migrate: false }
-  const app = await build(t, { options: { connection }, ready: false })
-  await t.rejects(async () => { await app.ready() }, { name: 'SchemaMigrationRequiredError' })
-})
-
-t.test('a pool of the user\'s serves, and stays open', async (t) => {
-  const pool = new pg.Pool({ connectionString: (await server).url, max: 6, options: '-c search_path=bullmq' })
-  t.teardown(() => pool.end())
-  const app = await build(t, { options: { connection: pool }, define: (app) => app.defineJob('kind', async () => 'ran') })
-  t.equal(await (await app.addJob('kind', {})).wait(), 'ran')
-  await app.close()
-  t.match((await pool.query('SELECT 1 AS one')).rows, [{ one: 1 }])
 })
 
 t.test('routes serve jobs', async (t) => {

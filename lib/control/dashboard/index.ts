@@ -1,21 +1,28 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { ACCESS_OPTIONS, checkAccess, addAuthHooks, rejectCrossOrigin, type AccessOptions } from '../access'
 import tasksFeed from '../feed'
 import tasksRoutes from '../routes'
+import type { OptionCheck } from '../../shared/option-checks'
+import { html, script, style } from './assets'
+
+type Served = 'tasks' | 'jobs'
 
 interface DashboardOptions extends AccessOptions {
+  /** What the page shows: the tasks (the default), the jobs of the fleet, or both, each in a tab of its own. */
+  serve?: Served | Served[]
   /** The origins besides the app's own from which the page may be used, for a proxy that changes the host. */
   allowedOrigins?: string[]
 }
 
-const ASSETS = {
-  'dashboard.css': 'text/css; charset=utf-8',
-  'dashboard.js': 'text/javascript; charset=utf-8',
-  'plot.js': 'text/javascript; charset=utf-8'
-}
+const ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="4" fill="#3756e0"/>' +
+  '<path d="M4 5h8M4 8h5M4 11h7" stroke="#fff" stroke-width="1.6" stroke-linecap="round"/></svg>'
+
+const ASSETS: Array<[name: string, type: string, content: string]> = [
+  ['dashboard.css', 'text/css; charset=utf-8', style],
+  ['dashboard.js', 'text/javascript; charset=utf-8', script],
+  ['icon.svg', 'image/svg+xml', ICON]
+]
 
 const HEADERS = {
   'cache-control': 'no-cache',
@@ -28,16 +35,21 @@ const HEADERS = {
 // From what @fastify/swagger tells of the app.
 const HIDDEN = { schema: { hide: true } as object }
 
-const asset = (name: string): string => readFileSync(join(__dirname, 'assets', name), 'utf8')
+const SERVE: OptionCheck = ["'tasks', 'jobs' or ['tasks', 'jobs']",
+  (value) => isServed(value) || (Array.isArray(value) && value.length > 0 && [...value].every(isServed))]
 
-/** The page at the prefix, with its routes below `api` and its feed at `feed`. */
+function isServed (value: unknown): boolean {
+  return value === 'tasks' || value === 'jobs'
+}
+
+/** The page at the prefix, with its routes below `api` and its feed at `feed`; those of jobs below `jobs-api` and at `jobs-feed`. */
 const plugin: FastifyPluginAsync<DashboardOptions> = async (app, options) => {
   const { onRequest, exposeErrors, allowedOrigins } = ACCESS_OPTIONS
-  checkAccess(app, 'fastify-tasks/dashboard', options, { onRequest, exposeErrors, allowedOrigins })
-  rejectCrossOrigin(app, options.allowedOrigins)
+  checkAccess(app, 'fastify-tasks/dashboard', options, { onRequest, exposeErrors, allowedOrigins, serve: SERVE })
+  const served = [...new Set([options.serve ?? 'tasks'].flat())]
   addAuthHooks(app, options)
 
-  const page = asset('page.html')
+  const page = html.replace('{{serve}}', served.join(' '))
   app.get('/', HIDDEN, async (request, reply) => {
     reply.headers(HEADERS).type('text/html; charset=utf-8')
     // The page's links are relative, for a proxy may have moved it: without a slash at the end they begin a level higher.
@@ -46,14 +58,23 @@ const plugin: FastifyPluginAsync<DashboardOptions> = async (app, options) => {
     return page.replaceAll('{{folder}}', () => folder === '' ? '' : `${folder}/`)
   })
 
-  for (const [name, type] of Object.entries(ASSETS)) {
-    const content = asset(name)
+  for (const [name, type, content] of ASSETS) {
     app.get(`/${name}`, HIDDEN, async (_request, reply) => reply.headers(HEADERS).type(type).send(content))
   }
 
-  // Who may enter has been asked by the hooks above.
-  app.register(tasksRoutes, { prefix: '/api', onRequest: [], exposeErrors: options.exposeErrors })
-  app.register(tasksFeed, { prefix: '/feed', onRequest: [], exposeErrors: options.exposeErrors, allowedOrigins: options.allowedOrigins })
+  for (const serve of served) serveData(app, serve, options)
+}
+
+/** What the page asks and listens to. The page itself and its files say nothing, and are served to every origin. */
+function serveData (app: FastifyInstance, serve: Served, { exposeErrors, allowedOrigins }: DashboardOptions): void {
+  const path = serve === 'tasks' ? '/' : '/jobs-'
+  // The hooks of the page have authenticated the request.
+  const options = { onRequest: [], exposeErrors, serve }
+  app.register(async (app) => {
+    rejectCrossOrigin(app, allowedOrigins)
+    await app.register(tasksRoutes, { ...options, prefix: `${path}api` })
+  })
+  app.register(tasksFeed, { ...options, prefix: `${path}feed`, allowedOrigins })
 }
 
 interface TasksDashboard extends FastifyPluginAsync<DashboardOptions> {

@@ -1,0 +1,64 @@
+// Bundles the page into `assets.ts`, a module of strings: so that an app bundled into one file has the page in it. The module is kept
+// in git, so that the sources run without a build; a test holds it against what this script makes.
+//
+//   npm run build:page
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const require = createRequire(import.meta.url)
+const BUNDLED = ['preact', '@tanstack/virtual-core', 'uplot']
+
+/** The licences of what the page bundles: a file of the package, and a comment in the script, which is a copy of its own. */
+function licences () {
+  return BUNDLED.map((name) => {
+    const path = require.resolve.paths(name).map((folder) => join(folder, name)).find((folder) => readable(join(folder, 'LICENSE')))
+    const { version } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'))
+    return `${name} ${version}\n\n${readFileSync(join(path, 'LICENSE'), 'utf8').trim()}\n`
+  }).join('\n---\n\n')
+}
+
+function readable (path) {
+  try {
+    return readFileSync(path) !== undefined
+  } catch {
+    return false
+  }
+}
+
+/** @returns the text of each generated file by its path */
+export async function generate () {
+  const notice = `The dashboard of fastify-tasks bundles the following packages.\n\n${licences()}`
+  const { outputFiles } = await build({
+    absWorkingDir: here,
+    entryPoints: { script: 'page/main.tsx', style: 'page/style.css' },
+    outdir: 'out',
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'esm',
+    target: ['chrome111', 'firefox119', 'safari16.4'],
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    tsconfig: join(here, 'page/tsconfig.json'),
+    legalComments: 'none',
+    banner: { js: `/*!\n${notice}*/` },
+    charset: 'ascii'
+  })
+  const output = (name) => outputFiles.find(({ path }) => path.endsWith(name)).text
+  const html = readFileSync(join(here, 'page/page.html'), 'utf8')
+  return {
+    [join(here, 'assets.ts')]: '// Made by build.mjs of what is in page/. Do not edit.\n' +
+      `export const html = ${JSON.stringify(html)}\n` +
+      `export const script = ${JSON.stringify(output('script.js'))}\n` +
+      `export const style = ${JSON.stringify(output('style.css'))}\n`,
+    [join(here, '../../../THIRD-PARTY-LICENSES')]: notice
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, text] of Object.entries(await generate())) writeFileSync(path, text)
+}

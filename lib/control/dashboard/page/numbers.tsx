@@ -1,0 +1,49 @@
+import type { JSX } from 'preact'
+import type { Controller } from './controller'
+import { useEmitters } from './emitter'
+import { count, elapsed } from './model/format'
+import { WINDOW } from './model/history'
+
+/** What is kept, and what happened lately: two sets of numbers that must not be taken for each other. */
+export function Numbers ({ controller }: { controller: Controller }): JSX.Element {
+  useEmitters(controller.onNumbers, controller.onPlace)
+  const { counts, live } = controller.store
+  const lately = controller.history.total()
+  const { known } = controller.history
+  const since = known >= WINDOW - 1 ? 'Last 5 minutes' : `Last 5 minutes, seen for ${elapsed(known * 1000)}`
+  return (
+    <section class='numbers' aria-label='Numbers'>
+      <Group id='kept' title='Kept now' hint='Live tasks, and ended ones until they are purged or make room for newer ones'>
+        <Total id='live' label='Live' value={live} note={counts.pending > 0 ? `${count(counts.pending)} pending` : undefined} />
+        <Total id='completed' label='Completed' value={counts.completed} />
+        <Total id='failed' label='Failed' value={counts.failed} />
+        <Total id='cancelled' label='Cancelled' value={counts.cancelled} />
+      </Group>
+      <Group id='lately' title={since} hint='Counted by this page while it was connected'>
+        <Total id='lately-started' label='Started' value={lately.started} />
+        <Total id='lately-completed' label='Completed' value={lately.completed} />
+        <Total id='lately-failed' label='Failed' value={lately.failed} />
+        <Total id='lately-cancelled' label='Cancelled' value={lately.cancelled} />
+      </Group>
+    </section>
+  )
+}
+
+function Group ({ id, title, hint, children }: { id: string, title: string, hint: string, children: JSX.Element[] }): JSX.Element {
+  return (
+    <div class='card' id={id}>
+      <h2 title={hint}>{title}</h2>
+      <dl>{children}</dl>
+    </div>
+  )
+}
+
+function Total ({ id, label, value, note }: { id: string, label: string, value: number, note?: string }): JSX.Element {
+  const alarm = label === 'Failed' && value > 0
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd data-total={id} class={alarm ? 'alarm' : undefined}>{count(value)}{note !== undefined && <small> {note}</small>}</dd>
+    </div>
+  )
+}

@@ -1,0 +1,39 @@
+/** Where a connection string begins: whatever follows up to a quote may be part of it. */
+const URL_LIKE = /\b([\w+.-]+):\/+[^'"`]*/g
+/** What has a user or a password before its host. */
+const USER_AND_HOST = /\S*@\S*/g
+/** The value of a member or a parameter that is called so. */
+const SECRET = /(\w*(?:pass|pwd|secret|token|credential|auth)\w*)(['"]?\s*[:=]\s*)('[^']*'|"[^"]*"|[^\s,}]+)/gi
+const SECRET_NAME = /pass|pwd|secret|token|credential|auth/i
+
+/** Bounds what an error shows of a text that a client may have sent. */
+export function clip (text: string, length = 100): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text
+}
+
+/** Cleans what errors and log lines show of a caller's value: no connection string, and no password that is called one. */
+export function redactText (text: string): string {
+  return text.replaceAll(URL_LIKE, '$1://[redacted]').replaceAll(SECRET, '$1$2[redacted]').replaceAll(USER_AND_HOST, '[redacted]')
+}
+
+/** The same for the value of an option, which may be a secret by the option's name alone. */
+export function redactOption (option: string, formatted: string): string {
+  return SECRET_NAME.test(option) ? '[redacted]' : redactText(formatted)
+}
+
+/** Primitive members of an error that say where it comes from. The others may hold anything: ioredis keeps a command's arguments. */
+const KEPT = ['code', 'errno', 'syscall', 'address', 'port', 'severity'] as const
+
+/** A copy of an error of the store without what must not be logged. Of its members those remain that say where it comes from. */
+export function redactError (error: unknown): Error & { code?: unknown } {
+  const { name, message, stack, cause } = error instanceof Error ? error : new Error(String(error))
+  const copy: Error & { code?: unknown } = new Error(redactText(message))
+  Object.defineProperty(copy, 'name', { value: name, configurable: true, writable: true })
+  copy.stack = stack === undefined ? undefined : stack.replace(message, copy.message).split('\n').map((line, i) => i === 0 || line.startsWith('    at ') ? line : redactText(line)).join('\n')
+  for (const member of KEPT) {
+    const value = (error as Record<string, unknown> | null)?.[member]
+    if (typeof value === 'string' || typeof value === 'number') Object.assign(copy, { [member]: value })
+  }
+  if (cause instanceof Error) copy.cause = redactError(cause)
+  return copy
+}

@@ -1,0 +1,327 @@
+import t, { type Test } from 'tap'
+import type { Page } from 'playwright-core'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import tasksDashboard from '../../lib/control/dashboard'
+import { openPages } from '../fixtures/browser'
+import { addIdle, listen, makeApp, started } from '../fixtures/control'
+
+t.test('in a real browser', async (t) => {
+  const pages = await openPages(t)
+  if (pages === undefined) return
+  const { open, complaints } = pages
+
+  async function makeDashboard (t: Test, options: object = {}): Promise<FastifyInstance> {
+    // A browser connects ahead of need, and Node waits for a connection on which nothing was ever asked.
+    const app = await makeApp(t, { forceCloseConnections: true })
+    await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], ...options })
+    return app
+  }
+
+  const rows = (page: Page) => page.locator('#tasks .rows [role=row]')
+  const row = (page: Page, name: string) => rows(page).filter({ has: page.getByRole('link', { name, exact: true }) })
+  const names = (page: Page) => rows(page).locator('.name a').allTextContents()
+  const focused = (page: Page) => page.evaluate('document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent') as Promise<string>
+
+  /** Not by a function of the page's own, which its policy forbids to be made of a string. */
+  async function focusComesTo (page: Page, label: string): Promise<void> {
+    for (let tries = 0; tries < 100 && await focused(page) !== label; tries++) await page.waitForTimeout(50)
+    if (await focused(page) !== label) throw new Error(`The focus is on '${await focused(page)}', not on '${label}'`)
+  }
+
+  await t.test('a task is seen to start, progress and end', async (t) => {
+    const app = await makeDashboard(t)
+    const page = await open(`http://${await listen(app)}/dashboard`)
+    await page.locator('#empty', { hasText: 'No tasks yet' }).waitFor()
+    let finish!: (error: Error) => void
+    const task = app.addTask((_app, task) => { task.updateProgress(40); return new Promise((_resolve, reject) => { finish = reject }) }, { name: 'report', ttl: 60_000 })
+    await row(page, 'report').locator('.badge[data-state=running]').waitFor()
+    await row(page, 'report').locator('.progress', { hasText: '40 %' }).waitFor()
+    t.equal(await row(page, 'report').locator('.lease progress').isVisible(), true)
+    finish(Object.assign(new Error('password'), { code: 'E_DB' }))
+    await t.rejects(Promise.resolve(task))
+    await row(page, 'report').locator('.badge[data-state=failed]').waitFor()
+    t.equal(await row(page, 'report').locator('.outcome').textContent(), 'E_DB')
+    t.notMatch(await page.content(), /password/)
+    await page.locator('#events[aria-label*="1 started"][aria-label*="1 failed"]').waitFor()
+    t.equal(await page.locator('[data-total=failed]').textContent(), '1')
+    t.equal(await page.locator('[data-total=lately-failed]').textContent(), '1')
+  })
+
+  await t.test('a task is cancelled by keyboard alone, and the focus stays with its row', async (t) => {
+    const app = await makeDashboard(t)
+    const address = await listen(app)
+    for (const name of ['a/b', 'c']) addIdle(app, name)
+    await started(app, 'c')
+    const page = await open(`http://${address}/dashboard/?sort=name`)
+    await row(page, 'a/b').waitFor()
+    await page.getByRole('button', { name: 'Cancel a/b' }).click()
+    await page.getByRole('button', { name: 'Keep' }).click()
+    t.equal(app.getTask('a/b')!.state, 'running')
+    t.equal(await focused(page), 'Cancel a/b')
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await row(page, 'a/b').locator('.badge[data-state=cancelled]').waitFor()
+    t.equal(app.getTask('a/b')!.state, 'cancelled')
+    await focusComesTo(page, 'a/b')
+    await page.keyboard.press('ArrowDown')
+    await focusComesTo(page, 'c')
+    await page.keyboard.press('ArrowRight')
+    t.equal(await focused(page), 'Cancel c')
+    await page.keyboard.press('ArrowLeft')
+    await page.keyboard.press('Enter')
+    await page.locator('#details').waitFor()
+    t.equal(await page.evaluate('document.activeElement.id'), 'details-title')
+    t.match(page.url(), /task=c/)
+    await page.keyboard.press('Escape')
+    await page.locator('#details').waitFor({ state: 'detached' })
+    t.equal(await page.evaluate('document.activeElement.closest(".row") !== null'), true)
+    t.equal(await focused(page), 'c')
+    t.notMatch(page.url(), /task=/)
+  })
+
+  await t.test('a row that leaves the list hands its focus to the next, and the last to the search', async (t) => {
+    const app = await makeDashboard(t)
+    const address = await listen(app)
+    for (const name of ['a', 'b']) addIdle(app, name)
+    await started(app, 'b')
+    const page = await open(`http://${address}/dashboard/?sort=name&state=live`)
+    await row(page, 'b').waitFor()
+    for (const next of ['b', 'Search names']) {
+      await rows(page).first().locator('button').focus()
+      await page.keyboard.press('Enter')
+      await page.getByRole('button', { name: 'Cancel the task' }).click()
+      await focusComesTo(page, next)
+    }
+  })
+
+  await t.test('ended tasks are purged when that was confirmed', async (t) => {
+    const app = await makeDashboard(t)
+    const address = await listen(app)
+    addIdle(app, 'a')
+    await started(app, 'a')
+    await app.cancelTask('a')
+    const page = await open(`http://${address}/dashboard/`)
+    await row(page, 'a').waitFor()
+    await page.getByRole('button', { name: 'Purge ended' }).click()
+    await page.locator('dialog', { hasText: 'Purge 1 ended task?' }).getByRole('button', { name: 'Purge', exact: true }).click()
+    await page.locator('#empty', { hasText: 'No tasks yet' }).waitFor()
+    t.equal(app.tasks.size, 0)
+    await page.locator('#notice', { hasText: '1 task removed' }).waitFor()
+  })
+
+  await t.test('a refusal is told, with or without words', async (t) => {
+    const refuse = async (request: FastifyRequest, reply: FastifyReply) => {
+      if (request.method === 'DELETE') return await reply.code(403).send()
+      if (request.method === 'POST') throw Object.assign(new Error('Not on a Friday'), { statusCode: 403 })
+    }
+    const app = await makeDashboard(t, { onRequest: [refuse] })
+    const address = await listen(app)
+    for (const name of ['kept', 'ended']) addIdle(app, name)
+    await started(app, 'ended')
+    await app.cancelTask('ended')
+    const page = await open(`http://${address}/dashboard`)
+    await page.getByRole('button', { name: 'Cancel kept' }).click()
+    await page.getByRole('button', { name: 'Cancel the task' }).click()
+    await page.locator('#notice[data-bad=true]', { hasText: '403 Forbidden' }).waitFor()
+    await page.getByRole('button', { name: 'Purge ended' }).click()
+    await page.getByRole('button', { name: 'Purge', exact: true }).click()
+    await page.locator('#notice', { hasText: 'Not on a Friday' }).waitFor()
+    t.equal(await rows(page).count(), 2)
+    t.same(Array.from(app.tasks, ({ state }) => state), ['running', 'cancelled'])
+  })
+
+  await t.test('a name is text, and what it hides is shown', async (t) => {
+    const app = await makeDashboard(t)
+    const address = await listen(app)
+    const tasks = ['<img src=x onerror=alert(1)>', '__proto__', 'evil\u2066gpj\u2069.exe', '   ', 'n'.repeat(300)]
+    for (const each of tasks) addIdle(app, each)
+    await started(app, 'n'.repeat(300))
+    const page = await open(`http://${address}/dashboard?sort=name`)
+    await row(page, '__proto__').waitFor()
+    t.equal(await page.locator('#tasks img').count(), 0)
+    t.same((await names(page)).sort(), ['<img src=x onerror=alert(1)>', '__proto__', 'evilU+2066gpjU+2069.exe', 'n'.repeat(300), '␠␠␠'].sort())
+    for (const [label, name] of [['Cancel evil[U+2066]gpj[U+2069].exe', 'evil\u2066gpj\u2069.exe'], ['Cancel ␠␠␠', '   '], [`Cancel ${'n'.repeat(300)}`, 'n'.repeat(300)]]) {
+      await page.getByRole('button', { name: label, exact: true }).click()
+      t.equal(await page.locator('dialog h2').textContent(), `${label.replaceAll(/[[\]]/g, '')}?`)
+      await page.getByRole('button', { name: 'Cancel the task' }).click()
+      await page.locator('#notice', { hasText: 'is cancelled' }).waitFor()
+      await page.locator('#notice button').click()
+      t.equal(app.getTask(name)!.state, 'cancelled')
+    }
+  })
+
+  await t.test('tasks are searched, filtered and sorted, and the address brings the view back', async (t) => {
+    const app = await makeDashboard(t)
+    const address = await listen(app)
+    for (const each of ['report:1', 'report:10', 'report:9', 'plain']) addIdle(app, each)
+    await started(app, 'plain')
+    await app.cancelTask('plain')
+    const page = await open(`http://${address}/dashboard?keep=this`)
+    await page.selectOption('#filter', 'live')
+    await row(page, 'plain').waitFor({ state: 'detached' })
+    await page.fill('#search', 'PORT:1')
+    await row(page, 'report:9').waitFor({ state: 'detached' })
+    await page.getByRole('columnheader', { name: 'Name' }).getByRole('button').click()
+    t.same(await names(page), ['report:1', 'report:10'])
+    await page.getByRole('columnheader', { name: 'Name' }).getByRole('button').click()
+    t.same(await names(page), ['report:10', 'report:1'])
+    t.equal(await page.locator('[role=columnheader][aria-sort=descending]').textContent(), 'Name ↓')
+    t.equal(new URL(page.url()).search, '?keep=this&q=PORT%3A1&state=live&sort=name.desc')
+    await page.reload()
+    await row(page, 'report:10').waitFor()
+    t.same(await names(page), ['report:10', 'report:1'])
+    t.equal(await page.inputValue('#search'), 'PORT:1')
+    t.equal(await page.locator('#hits').textContent(), '2 of 4 tasks')
+    await page.fill('#search', 'nothing like it')
+    await page.locator('#empty', { hasText: 'No matching tasks' }).waitFor()
+    await page.getByRole('button', { name: 'Show all' }).click()
+    await row(page, 'plain').waitFor()
+  })
+
+  await t.test('one task has a panel with an address of its own', async (t) => {
+    const app = await makeDashboard(t, { exposeErrors: true })
+    const address = await listen(app)
+    const failed = app.addTask(async () => { throw Object.assign(new Error('no table'), { code: 'E_DB' }) }, { name: 'import:1' })
+    await t.rejects(Promise.resolve(failed))
+    addIdle(app, 'leased', { ttl: 60_000 })
+    await started(app, 'leased')
+    app.getTask('leased')!.updateProgress({ rows: 7 })
+    const page = await open(`http://${address}/dashboard?task=import%3A1`)
+    const details = page.locator('#details')
+    await details.locator('pre', { hasText: 'Error: no table\n    at' }).waitFor()
+    t.match(await details.innerText(), /import:1[^]*failed[^]*E_DB no table[^]*Added[^]*(ago|just now)[^]*Ended[^]*Ran for/)
+    await page.locator('.row a', { hasText: 'leased' }).click()
+    await details.locator('pre', { hasText: '"rows": 7' }).waitFor()
+    await details.getByRole('button', { name: 'Renew the lease' }).click()
+    await page.locator('#notice', { hasText: 'The lease of leased is renewed.' }).waitFor()
+    await page.goBack()
+    await details.locator('pre', { hasText: 'no table' }).waitFor()
+    await page.goto(`http://${address}/dashboard?task=nobody`)
+    await details.locator('p', { hasText: 'There is no such task' }).waitFor()
+  })
+
+  await t.test('paused, the rows stay as they are while the counts go on', async (t) => {
+    const app = await makeDashboard(t)
+    const address = await listen(app)
+    addIdle(app, 'a')
+    await started(app, 'a')
+    const page = await open(`http://${address}/dashboard`)
+    await row(page, 'a').waitFor()
+    await page.getByRole('button', { name: 'Pause' }).click()
+    addIdle(app, 'b')
+    await app.cancelTask('a')
+    await page.locator('[data-total=cancelled]', { hasText: '1' }).waitFor()
+    await page.locator('[data-total=live]', { hasText: '1' }).waitFor()
+    t.same(await names(page), ['a'])
+    t.equal(await row(page, 'a').locator('.badge').textContent(), 'running')
+    await row(page, 'a').getByRole('button').waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Resume' }).click()
+    await row(page, 'b').waitFor()
+    t.equal(await row(page, 'a').locator('.badge').textContent(), 'cancelled')
+  })
+
+  await t.test('disconnected, nothing moves and nothing can be done; it comes back with the server', async (t) => {
+    const first = await makeDashboard(t)
+    const address = await listen(first)
+    addIdle(first, 'before', { ttl: 60_000 })
+    await started(first, 'before')
+    const page = await open(`http://${address}/dashboard`)
+    await row(page, 'before').waitFor()
+    await first.close()
+    await page.locator('#connection[data-state=lost]', { hasText: 'Disconnected, retrying' }).waitFor()
+    await page.locator('.banner', { hasText: 'What is shown is as of' }).waitFor()
+    for (const button of [row(page, 'before').locator('button'), page.locator('#cancel-matching'), page.locator('#purge')]) t.equal(await button.isDisabled(), true)
+    const text = await row(page, 'before').innerText()
+    await page.waitForTimeout(2_100)
+    t.equal(await row(page, 'before').innerText(), text, 'ages and leases stand still')
+    const second = await makeDashboard(t)
+    const [host, port] = address.split(':')
+    await second.listen({ host, port: Number(port) })
+    addIdle(second, 'after')
+    await page.locator('#connection[data-state=live]').waitFor()
+    await row(page, 'after').waitFor()
+    await row(page, 'before').waitFor({ state: 'detached' })
+    t.equal(await rows(page).count(), 1)
+  })
+
+  await t.test('who may not enter is told so, and nothing is asked again and again', async (t) => {
+    let asked = 0
+    let status = 0
+    const guard = async (request: FastifyRequest, reply: FastifyReply) => {
+      if (status === 0 || !/api|feed/.test(request.url)) return
+      asked++
+      return await reply.code(status).send({ message: 'Session expired' })
+    }
+    const app = await makeDashboard(t, { onRequest: [guard] })
+    const address = await listen(app)
+    for (status of [401, 403]) {
+      const page = await open(`http://${address}/dashboard`, {}, '#connection[data-state=denied]')
+      t.equal(await page.locator('#connection').textContent(), 'Not authorised')
+      await page.locator('.banner', { hasText: 'Session expired' }).waitFor()
+      await page.locator('#empty', { hasText: 'Nothing is known of the tasks' }).waitFor()
+      const before = asked
+      await page.waitForTimeout(2_500)
+      t.equal(asked, before)
+      status = 0
+      await page.getByRole('button', { name: 'Try again' }).click()
+      await page.locator('#connection[data-state=live]').waitFor()
+      await page.close()
+    }
+  })
+
+  await t.test('behind a proxy that changes the Host the page says what to set', async (t) => {
+    const app = await makeApp(t, { forceCloseConnections: true, rewriteUrl: (request) => { request.headers.host = 'inner.example'; return request.url! } })
+    await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
+    const page = await open(`http://${await listen(app)}/dashboard`, {}, '#connection[data-state=denied]')
+    t.equal(await page.locator('#connection').textContent(), 'Origin not allowed')
+    t.match(await page.locator('.banner').innerText(), /trustProxy[^]*allowedOrigins/)
+  })
+
+  await t.test('replies that a hook has wrapped are not taken for no tasks', async (t) => {
+    const app = await makeApp(t, { forceCloseConnections: true })
+    app.addHook('preSerialization', async (_request, _reply, payload) => ({ data: payload }))
+    await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
+    const page = await open(`http://${await listen(app)}/dashboard`, {}, '#connection[data-state=lost]')
+    await page.locator('.banner', { hasText: 'The list of tasks has an unknown form. A hook of the app may change its replies' }).waitFor()
+    t.equal(await page.locator('#empty', { hasText: 'No tasks yet' }).count(), 0)
+  })
+
+  await t.test('of 2,000 tasks only those in view are in the document, and the others are one key away', async (t) => {
+    const app = await makeDashboard(t)
+    const address = await listen(app)
+    for (let i = 0; i < 2_000; i++) addIdle(app, `task:${i}`)
+    await started(app, 'task:1999')
+    for (const width of [320, 400, 768, 820, 1280, 2560]) {
+      const page = await open(`http://${address}/dashboard?sort=name`, { viewport: { width, height: 800 } })
+      await page.locator('#hits', { hasText: '2,000 tasks' }).waitFor()
+      await rows(page).first().waitFor()
+      t.ok(await rows(page).count() < 60)
+      t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, `nothing sticks out at ${width} px`)
+      t.ok((await rows(page).first().locator('.name').boundingBox())!.width > 100, `the name has room at ${width} px`)
+      await rows(page).first().locator('a').focus()
+      await page.keyboard.press('End')
+      await focusComesTo(page, 'task:1999')
+      app.getTask('task:1999')!.updateProgress(width % 100)
+      await row(page, 'task:1999').getByText(`${width % 100} %`).waitFor()
+      await page.close()
+    }
+  })
+
+  await t.test('the colours follow the system, or the switch, which is remembered', async (t) => {
+    const app = await makeDashboard(t)
+    const page = await open(`http://${await listen(app)}/dashboard`, { colorScheme: 'dark' })
+    const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor') as Promise<string>
+    const dark = await background()
+    await page.getByLabel('Colours').selectOption('light')
+    t.not(await background(), dark)
+    await page.reload()
+    await page.waitForSelector('#connection[data-state=live]')
+    t.not(await background(), dark)
+    await page.emulateMedia({ colorScheme: 'light' })
+    await page.getByLabel('Colours').selectOption('dark')
+    t.equal(await background(), dark)
+  })
+
+  t.same(complaints, [], 'no page has raised an error, broken the policy or run a name')
+})

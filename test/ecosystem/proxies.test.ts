@@ -1,0 +1,25 @@
+// The proxies as docs/control.md configures them are tried with its blocks.
+import t from 'tap'
+import { freePort, hasNginx, startNginx } from '../fixtures/nginx'
+import { startDashboard, tryPage } from '../fixtures/proxied'
+
+t.setTimeout(60_000)
+
+// It passes no Host on: the app sees its own address.
+const usualRecipe = (upstream: string): string => `location /ops/ {
+  proxy_pass ${upstream}/dashboard/;
+  proxy_http_version 1.1;
+  proxy_set_header Upgrade $http_upgrade;
+  proxy_set_header Connection "upgrade";
+}`
+
+t.test('behind nginx with the usual recipe for WebSockets', { skip: hasNginx ? false : 'NGINX IS NOT INSTALLED' }, async (t) => {
+  t.test('the page works once its origin is allowed', async (t) => {
+    const port = await freePort()
+    const { app, url } = await startDashboard({ allowedOrigins: [`http://127.0.0.1:${port}`] })
+    t.teardown(() => app.close())
+    const nginx = await startNginx(usualRecipe(url), port)
+    t.teardown(() => nginx.close())
+    await t.resolves(tryPage(`${nginx.url}/ops/`, app))
+  })
+})

@@ -1,0 +1,35 @@
+import t from 'tap'
+import { clip, redactError, redactOption, redactText } from '../../lib/shared/redaction'
+
+t.test('connection strings, what stands before a host, and what is called a secret are left out of texts', async (t) => {
+  for (const [text, expected] of [
+    ['connect ECONNREFUSED 127.0.0.1:6379', 'connect ECONNREFUSED 127.0.0.1:6379'],
+    ["got 'redis://:secret@h:1'", "got 'redis://[redacted]'"],
+    ["got ' redis:/:my secret@h/'", "got ' redis://[redacted]'"],
+    ["got 'secret@h'", 'got [redacted]'],
+    ["{ password: 'my secret', port: 1 }", '{ password: [redacted], port: 1 }'],
+    ['host=h password=secret dbname=d', 'host=h password=[redacted] dbname=d'],
+    ["got 'a:b'", "got 'a:b'"]
+  ]) t.equal(redactText(text), expected)
+  t.equal(redactOption('limiter', '5'), '5')
+  t.equal(redactOption('dbPassword', "'x'"), '[redacted]')
+})
+
+t.test('of an error of the store remains what says where it comes from', async (t) => {
+  const error = Object.assign(new TypeError('no redis://:secret@h\nsecond line of u:secret@h'), {
+    code: 'E_X', port: 1, input: 'redis://:secret@h', command: { args: ['secret'] }, cause: Object.assign(new Error('at u:secret@h'), { errno: -1 })
+  })
+  const copy = redactError(error)
+  t.match(copy, { name: 'TypeError', message: 'no redis://[redacted]', code: 'E_X', port: 1, cause: { message: 'at [redacted]', errno: -1 } })
+  t.notOk('input' in copy || 'command' in copy)
+  t.match(copy.stack, /^TypeError: no redis:\/\/\[redacted\]\n {4}at /)
+  t.notMatch(JSON.stringify([copy.stack, copy.message, (copy.cause as Error).stack]), 'secret')
+  t.equal(redactError('a text').message, 'a text')
+  t.equal(redactError(null).message, 'null')
+  t.equal(redactError(Object.assign(new Error('x'), { stack: undefined })).stack, undefined)
+})
+
+t.test('what a client may have sent is clipped', async (t) => {
+  t.equal(clip('a'.repeat(100)), 'a'.repeat(100))
+  t.equal(clip('a'.repeat(101)), `${'a'.repeat(100)}…`)
+})
