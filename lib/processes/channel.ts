@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Emitter } from '../../types/process'
+import { timers } from '../shared/timers'
 import { guardEmitter } from './emitter-guard'
 
 type Listener = Parameters<Emitter['on']>[1]
@@ -61,7 +62,7 @@ export class Channel {
   /** Resolves to whether the emitter has taken the message: at once if it never says so. */
   send (topic: string, payload: string): Promise<boolean> {
     return new Promise((resolve) => {
-      if (!this.callsBack) setImmediate(resolve, true)
+      if (!this.callsBack) timers.setImmediate(resolve, true)
       const done = (error?: unknown): void => {
         this.callsBack = true
         if (error != null) this.fail(error)
@@ -97,7 +98,7 @@ export class Channel {
 
   /** Once a minute: whoever floods a topic must not flood the log. */
   private reportUnreadable (error: unknown): void {
-    const now = performance.now()
+    const now = timers.now()
     if (now - this.unreadableAt < 60_000) return
     this.unreadableAt = now
     this.log.error({ err: error }, 'A message of the emitter could not be handled')

@@ -1,4 +1,5 @@
 import type { ControlBackend, ControlEvent, LiveEntry } from '../shared/control-backend'
+import { timers } from '../shared/timers'
 import type { Channel } from './channel'
 import { MAX_MESSAGE, TOPICS, encode } from './messages'
 import { writeSnapshot } from './snapshots'
@@ -43,14 +44,14 @@ export class EventSender {
 
   /** Sends what waits: what is answered next must not come before it. */
   flush (): void {
-    clearTimeout(this.timer)
+    timers.clearTimeout(this.timer)
     this.timer = undefined
     if (this.items.length === 0) return
     if (this.channel.down) return this.lose()
-    if (this.unconfirmedSince !== undefined && performance.now() - this.unconfirmedSince < CONFIRMATION_TIMEOUT) return
+    if (this.unconfirmedSince !== undefined && timers.now() - this.unconfirmedSince < CONFIRMATION_TIMEOUT) return
     const { items } = this
     this.clear()
-    this.unconfirmedSince = performance.now()
+    this.unconfirmedSince = timers.now()
     const payload = encode('events', this.id, [String(++this.number), ...items])
     this.channel.send(TOPICS.events, payload).then(() => {
       this.unconfirmedSince = undefined
@@ -63,7 +64,7 @@ export class EventSender {
     this.size += item.length
     if (this.size > MAX_WAITING) return this.lose()
     this.items.push(item)
-    this.timer ??= setTimeout(() => this.flush(), WINDOW).unref()
+    this.timer ??= timers.setTimeout(() => this.flush(), WINDOW, undefined)
   }
 
   /** The number is missing then, and who listens asks anew. */
@@ -73,7 +74,7 @@ export class EventSender {
   }
 
   private clear (): void {
-    clearTimeout(this.timer)
+    timers.clearTimeout(this.timer)
     this.timer = undefined
     this.items = []
     this.size = 0

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Emitter, ProcessIdentity } from '../../types/process'
 import type { ControlBackend } from '../shared/control-backend'
+import { timers } from '../shared/timers'
 import { ProcessesBackend } from './backend'
 import { Channel } from './channel'
 import { EventReceiver } from './event-receiver'
@@ -75,7 +76,7 @@ export class Processes {
     this.presence.stop()
     this.requests.close()
     // What was cancelled at the close is answered a turn later.
-    await new Promise((resolve) => { setImmediate(resolve) })
+    await new Promise((resolve) => { timers.setImmediate(resolve, undefined) })
     this.outbox.flush()
     this.sender.flush()
     this.sender.update(false, false)
@@ -157,6 +158,6 @@ export class Processes {
 /** Resolves when the promise does, or the time is over. */
 async function within (timeout: number, promise: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
-  await Promise.race([promise, new Promise((resolve) => { timer = setTimeout(resolve, timeout) })])
-  clearTimeout(timer)
+  await Promise.race([promise, new Promise((resolve) => { timer = timers.setTimeout(resolve, timeout, undefined) })])
+  timers.clearTimeout(timer)
 }

@@ -1,3 +1,5 @@
+import { timers } from '../shared/timers'
+
 /** The most characters of a message, in both directions. */
 export const MAX_MESSAGE = 2 ** 20
 
@@ -35,7 +37,7 @@ const ID = /^[\w-]{1,64}$/
 
 /** @returns a message of items that are JSON already */
 export function encode (kind: MessageKind, from: string, items: string[]): string {
-  return `{"kind":"${kind}","from":"${from}","at":${Math.round(performance.now())},"items":[${items.join()}]}`
+  return `{"kind":"${kind}","from":"${from}","at":${Math.round(timers.now())},"items":[${items.join()}]}`
 }
 
 /** @returns `undefined` for what is no message of ours, which anybody may publish */

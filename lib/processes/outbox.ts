@@ -1,3 +1,4 @@
+import { timers } from '../shared/timers'
 import type { Channel } from './channel'
 import { MAX_MESSAGE, encode, type MessageKind } from './messages'
 
@@ -10,7 +11,7 @@ export class Outbox {
 
   /** `item` is JSON, well below {@link MAX_MESSAGE}. */
   push (topic: string, kind: MessageKind, item: string): void {
-    if (this.waiting.size === 0) setImmediate(() => this.flush())
+    if (this.waiting.size === 0) timers.setImmediate(() => this.flush(), undefined)
     const key = `${kind} ${topic}`
     const entry = this.waiting.get(key)
     if (entry === undefined) this.waiting.set(key, { topic, kind, items: [item] })

@@ -1,5 +1,6 @@
 import type { ProcessIdentity } from '../../types/process'
 import { integer, isObjectOf, boolean, type OptionChecks } from '../shared/option-checks'
+import { timers } from '../shared/timers'
 import type { Message } from './messages'
 
 /** Another process, known by its beats. */
@@ -74,7 +75,7 @@ export class Peers {
     const known = this.living.get(from)
     if (known === undefined) {
       if (this.living.size >= MAX_PEERS) return false
-      const peer = { id: from, pid, hostname, beat: beat as Beat, beatAt: at, heard: true, missed: 0, skew: performance.now() - at }
+      const peer = { id: from, pid, hostname, beat: beat as Beat, beatAt: at, heard: true, missed: 0, skew: timers.now() - at }
       this.living.set(from, peer)
       this.listener.joined(peer)
       this.listener.changed(peer)
@@ -105,7 +106,7 @@ export class Peers {
     const peer = this.living.get(from)
     if (peer === undefined) return false
     this.note(peer, at, 0)
-    return performance.now() - at - peer.skew > timeout
+    return timers.now() - at - peer.skew > timeout
   }
 
   /** One interval of the beats has passed, in which those that are there must have been heard. */
@@ -125,6 +126,6 @@ export class Peers {
   }
 
   private note (peer: Peer, at: number, drift: number): void {
-    peer.skew = Math.min(performance.now() - at, peer.skew + drift)
+    peer.skew = Math.min(timers.now() - at, peer.skew + drift)
   }
 }

@@ -1,3 +1,4 @@
+import { timers } from '../shared/timers'
 import type { Channel } from './channel'
 import { TOPICS, encode } from './messages'
 import type { Beat } from './peers'
@@ -37,14 +38,14 @@ export class Presence {
 
   /** Resolves when the emitter has taken the first beat. */
   async start (): Promise<void> {
-    this.timer = setInterval(() => this.tick(), INTERVAL).unref()
+    this.timer = timers.setInterval(() => this.tick(), INTERVAL).unref()
     const taken = this.send(TOPICS.all, true)
-    this.joined = taken.then(() => new Promise((resolve) => { setTimeout(resolve, JOIN_TIME) }))
+    this.joined = taken.then(() => new Promise((resolve) => { timers.setTimeout(resolve, JOIN_TIME, undefined) }))
     await taken
   }
 
   stop (): void {
-    clearInterval(this.timer)
+    timers.clearInterval(this.timer)
   }
 
   /** Tells all of what has changed. */

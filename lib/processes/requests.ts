@@ -1,4 +1,5 @@
 import { MAX_TIMEOUT } from '../shared/option-checks'
+import { timers } from '../shared/timers'
 import type { Outbox } from './outbox'
 import { TOPICS, type Message } from './messages'
 import type { Peer } from './peers'
@@ -78,7 +79,7 @@ export class Requests {
   }
 
   close (): void {
-    for (const timer of this.timers) clearTimeout(timer)
+    for (const timer of this.timers) timers.clearTimeout(timer)
     for (const [id, request] of this.pending) {
       for (const peer of request.waiting.keys()) this.miss(id, request, peer)
     }
@@ -88,12 +89,12 @@ export class Requests {
     if (this.batch === undefined) {
       const batch: number[] = []
       this.batch = batch
-      setImmediate(() => { this.batch = undefined })
+      timers.setImmediate(() => { this.batch = undefined }, undefined)
       // A turn later: after a stall, timers come before the answers that have arrived meanwhile.
-      const timer = setTimeout(() => {
+      const timer = timers.setTimeout(() => {
         this.timers.delete(timer)
-        setImmediate(() => this.expire(batch))
-      }, this.peerTimeout)
+        timers.setImmediate(() => this.expire(batch), undefined)
+      }, this.peerTimeout, undefined)
       this.timers.add(timer)
     }
     this.batch.push(id)
@@ -112,7 +113,7 @@ export class Requests {
   private extend (id: number, request: Pending, peer: Peer, within: unknown): void {
     if (request.waiting.get(peer) !== undefined || !Number.isInteger(within)) return
     const wait = Math.min(Math.max(within as number, 0) + this.peerTimeout, MAX_TIMEOUT)
-    request.waiting.set(peer, setTimeout(() => this.miss(id, request, peer), wait))
+    request.waiting.set(peer, timers.setTimeout(() => this.miss(id, request, peer), wait, undefined))
   }
 
   private miss (id: number, request: Pending, peer: Peer): void {
@@ -120,13 +121,13 @@ export class Requests {
   }
 
   private settle (id: number, request: Pending, peer: Peer, reply?: Reply): void {
-    clearTimeout(request.waiting.get(peer))
+    timers.clearTimeout(request.waiting.get(peer))
     request.waiting.delete(peer)
     if (reply === undefined) request.result.missing.push(peer.id)
     else request.result.replies.push(reply)
     if (request.waiting.size > 0 && (reply === undefined || !request.enough(reply))) return
     this.pending.delete(id)
-    for (const limit of request.waiting.values()) clearTimeout(limit)
+    for (const limit of request.waiting.values()) timers.clearTimeout(limit)
     request.waiting.clear()
     request.resolve(request.result)
   }

@@ -3,7 +3,7 @@ import { FST_ERR_TASKS_CLOSED } from '../shared/errors'
 import { PENDING } from './tally'
 import { Task } from './task'
 import { WAITS } from './task-record'
-import { timers } from './timers'
+import { timers } from '../shared/timers'
 import { allEnded, within } from './waiting'
 
 /** What closing asks of the registry. */

@@ -4,7 +4,7 @@ import { FST_ERR_TASK_GROUP_ALREADY_DEFINED, FST_ERR_TASK_GROUP_FULL } from '../
 import { LinkedList, LinkedNode } from './linked-list'
 import { PENDING, Tally } from './tally'
 import { Task } from './task'
-import { timers } from './timers'
+import { timers } from '../shared/timers'
 
 /** A task as a member of its group, until the registry forgets the task. */
 export class GroupMember extends LinkedNode {

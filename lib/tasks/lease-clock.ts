@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { LinkedList, LinkedNode } from './linked-list'
-import { timers } from './timers'
+import { timers } from '../shared/timers'
 
 // A tick belongs to no request: it must not run in the async context of the one that happened to start the clock.
 const rootContext = new AsyncResource('FastifyTasksLeaseClock')

@@ -16,7 +16,7 @@ import { Tally } from './tally'
 import { Task } from './task'
 import type { TaskHost } from './task-extras'
 import { NAMED, WAITS } from './task-record'
-import { timers } from './timers'
+import { timers } from '../shared/timers'
 import { TasksView } from './view'
 import { allEnded } from './waiting'
 

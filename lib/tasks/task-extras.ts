@@ -4,7 +4,7 @@ import type { GroupMember } from './groups'
 import type { Lease } from './lease-clock'
 import type { Tally } from './tally'
 import type { Task } from './task'
-import { timers } from './timers'
+import { timers } from '../shared/timers'
 
 /** What a task asks of the registry that has it. */
 export interface TaskHost {

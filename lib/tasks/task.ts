@@ -6,7 +6,7 @@ import { checkProgress } from './options'
 import { CANCELLED, COMPLETED, FAILED, PENDING, RUNNING } from './tally'
 import { Waiter } from './task-extras'
 import { HAS_REASON, TIMED_OUT, TOLD, TaskRecord } from './task-record'
-import { timers } from './timers'
+import { timers } from '../shared/timers'
 import { isTraced, traceCall, traceRejection, traceReturn, type RunMessage } from './tracing'
 
 /**

@@ -1,5 +1,5 @@
 import { Task } from './task'
-import { timers } from './timers'
+import { timers } from '../shared/timers'
 
 /** Waits until all of the tasks have ended, or for `timeout` ms. Resolves to those that have not. */
 export async function allEnded (tasks: Task[], timeout: number): Promise<Task[]> {

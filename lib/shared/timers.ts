@@ -9,6 +9,8 @@ export const timers = {
   setImmediate: nodeTimers.setImmediate as <T>(callback: (argument: T) => void, argument: T) => NodeJS.Immediate,
   setTimeout: nodeTimers.setTimeout as <T>(callback: (argument: T) => void, ms: number, argument: T) => NodeJS.Timeout,
   clearTimeout: nodeTimers.clearTimeout,
+  setInterval: nodeTimers.setInterval as (callback: () => void, ms: number) => NodeJS.Timeout,
+  clearInterval: nodeTimers.clearInterval,
   /** Monotonic, in ms. */
   now: performance.now.bind(performance)
 }
