@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction, onRequestHookHandler } from 'fastify'
 import { FST_ERR_TASK_ORIGIN_NOT_ALLOWED, FST_ERR_TASK_INVALID_OPTION, FST_ERR_TASK_UNPROTECTED } from '../shared/errors'
-import { boolean, checkRegistration, type OptionChecks } from '../shared/option-checks'
+import { boolean, checkRegistration, clip, type OptionChecks } from '../shared/option-checks'
 
 /** A hook with a callback or an async one: one type for both, so that its parameters need no types of their own. */
 type OnRequestHook = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => unknown
@@ -14,7 +14,10 @@ export interface AccessOptions {
    * `@fastify/basic-auth` and the like, or one's own. `[]` leaves the plugin open to everybody.
    */
   onRequest: OnRequestHook | OnRequestHook[]
-  /** Sends the messages of errors too, not their codes alone. Default `false`: messages may tell what is nobody's business. */
+  /**
+   * Sends the messages and stacks of errors, and the text of cancel reasons, in addition to their codes. Default `false`: they may
+   * contain sensitive details.
+   */
   exposeErrors?: boolean
 }
 
@@ -27,11 +30,11 @@ export const ACCESS_OPTIONS = {
 } satisfies OptionChecks
 
 function isListOf (accepts: (value: unknown) => boolean, value: unknown): boolean {
-  // Spread, for `every` passes over a hole.
+  // Spread: `every` skips holes in sparse arrays.
   return Array.isArray(value) && [...value].every(accepts)
 }
 
-/** Whether a browser would send it, letter by letter. */
+/** Whether it is exactly a serialized origin, as browsers send. */
 function isOrigin (value: unknown): boolean {
   if (typeof value !== 'string' || !/^[a-z][a-z0-9+.-]*:\/\/[^/\s?#@*]+$/.test(value) || !URL.canParse(value)) return false
   const { origin } = new URL(value)
@@ -53,22 +56,27 @@ export function addAuthHooks (app: FastifyInstance, { onRequest }: AccessOptions
   for (const hook of [onRequest].flat()) app.addHook('onRequest', hook as onRequestHookHandler)
 }
 
+/** For a route that is safe to answer whoever asks, such as a script of the page: it needs no check of the origin. */
+export const CROSS_ORIGIN = { config: { isCrossOrigin: true } }
+
 /**
- * Refuses what a browser sends on behalf of a foreign page: it would come with the user's own cookies or password.
- * Clients that are no browsers send no `Origin`, and pass.
+ * Refuses what a browser sends on behalf of a page of another origin: it would come with the user's own cookies or password.
+ * Clients that are no browsers send no `Origin`, and pass. Routes that are {@link CROSS_ORIGIN} are left alone.
  */
 export function rejectCrossOrigin (app: FastifyInstance, allowedOrigins: string[] = []): void {
   app.addHook('onRequest', async (request) => {
     const { origin } = request.headers
     if (origin === undefined || allowedOrigins.includes(origin)) return
-    if (!isSameOrigin(origin, request)) throw new FST_ERR_TASK_ORIGIN_NOT_ALLOWED(origin)
+    const { isCrossOrigin } = request.routeOptions.config as { isCrossOrigin?: boolean }
+    if (isCrossOrigin === true || isSameOrigin(origin, request)) return
+    throw new FST_ERR_TASK_ORIGIN_NOT_ALLOWED(clip(origin), clip(`${request.protocol}://${request.host}`))
   })
 }
 
 function isSameOrigin (origin: string, { protocol, host }: FastifyRequest): boolean {
   if (!URL.canParse(origin)) return false
   const page = new URL(origin)
-  // A page that came by https may meet a server that sees http, behind a proxy it was not told of. Not the other way round.
+  // Behind a TLS-terminating proxy without `trustProxy`, an https page reaches a server that sees http. The reverse is not allowed.
   if (page.protocol !== 'https:' && page.protocol !== `${protocol}:`) return false
   const own = `${page.protocol}//${host}`
   return URL.canParse(own) && new URL(own).host === page.host

@@ -1,182 +1,145 @@
-import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyRequest, RouteOptions as FastifyRoute } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TaskState } from '../../types/task'
-import { ACCESS_OPTIONS, checkAccess, addAuthHooks, type AccessOptions } from './access'
-import { controlBackendOf, kJobsControlBackend, kTasksControlBackend, type ControlBackend, type Snapshot } from '../shared/control-backend'
-import { FST_ERR_TASK_MISSING_JOBS, FST_ERR_TASK_NOT_FOUND } from '../shared/errors'
-import type { OptionChecks } from '../shared/option-checks'
-import { STATES, documented, errorSchema, jobSnapshotSchema, publicSnapshot, snapshotSchema } from './schemas'
+import type { ControlBackend, ControlFilter, Snapshot } from '../shared/control-backend'
+import { oneOf, type OptionChecks } from '../shared/option-checks'
 import { defaultValidatorCompiler } from '../shared/validator-compiler'
+import { ACCESS_OPTIONS, checkAccess, addAuthHooks, type AccessOptions } from './access'
+import { requireBackend, type Served } from './backend'
+import { readCancelBody } from './bodies'
+import { addAddRoute, addQueueRoutes, retryAction } from './job-routes'
+import { acceptEmptyBodies, describedOnly, send, serialize } from './json'
+import { addNameRoutes, type NameAction } from './name-routes'
+import * as schemas from './schemas'
+import { errorSchema, routeSchema } from './schemas'
 
 interface RoutesOptions extends AccessOptions {
-  /** What the routes list, show and cancel: the tasks of this process (the default), or the jobs of the fleet. */
-  serve?: 'tasks' | 'jobs'
+  /** What the routes list, show and cancel: the tasks (the default), or the jobs of the fleet. */
+  serve?: Served
 }
 
 const ROUTES_CHECKS: OptionChecks = {
   onRequest: ACCESS_OPTIONS.onRequest,
   exposeErrors: ACCESS_OPTIONS.exposeErrors,
-  serve: ["'tasks' or 'jobs'", (value) => value === 'tasks' || value === 'jobs']
+  serve: oneOf('tasks', 'jobs')
 }
 
-const HEARTBEAT = '/heartbeat'
-
-type ByName = FastifyRequest<{ Params: { name?: string, '*'?: string } }>
+interface ListQuery extends Pick<ControlFilter, 'group' | 'prefix' | 'q' | 'process'> {
+  limit: number
+  after?: string
+  state?: TaskState[]
+  name?: string[]
+  summary?: boolean
+}
 
 const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
   checkAccess(app, 'fastify-tasks/routes', options, ROUTES_CHECKS)
   const { exposeErrors = false, serve = 'tasks' } = options
-  const backend = requireBackend(app, serve)
-  const schema = serve === 'tasks' ? snapshotSchema : jobSnapshotSchema
-  const toPublic = (snapshot: Snapshot): Snapshot => publicSnapshot(snapshot, exposeErrors)
+  const backend = requireBackend(app, serve, exposeErrors)
+  const toPublic = (snapshot: Snapshot): Snapshot => schemas.publicSnapshot(snapshot, exposeErrors)
   addAuthHooks(app, options)
   acceptEmptyBodies(app)
   // The app's own compilers may read schemas of another kind.
   app.setValidatorCompiler(await defaultValidatorCompiler())
   app.setSerializerCompiler(() => serialize)
 
-  app.get<{ Querystring: { state?: TaskState } }>('/', {
-    schema: documented({
-      summary: `Lists the ${serve}`,
-      querystring: { type: 'object', properties: { state: { type: 'string', enum: STATES } } },
-      response: {
-        200: { description: `The ${serve}`, type: 'object', required: ['tasks'], properties: { tasks: { type: 'array', items: schema } } },
-        400: errorSchema('There is no such state')
+  const one = serve === 'tasks' ? 'task' : 'job'
+  const snapshotSchema = serve === 'tasks' ? schemas.snapshotSchema : schemas.jobSnapshotSchema
+  const unknown = errorSchema(`The ${one} was not found`)
+
+  addList(app, backend, { summary: `List the ${serve}`, snapshotSchema, toPublic })
+  addBulkActions(app, backend, serve)
+  const actions: NameAction[] = [
+    {
+      method: 'GET',
+      suffix: '',
+      schema: routeSchema({
+        summary: `Get a ${one} by name`,
+        response: { 200: { description: `The ${one}, live or ended`, ...snapshotSchema }, 404: unknown }
+      }),
+      handle: async (name, process, reply) => send(reply, toPublic(await backend.get(name, process)))
+    },
+    {
+      method: 'DELETE',
+      suffix: '',
+      schema: routeSchema({
+        summary: `Cancel a ${one} and wait for it to stop`,
+        response: {
+          200: { description: `The ${one} has stopped`, ...snapshotSchema },
+          202: { description: `Cancellation was requested; the ${one} is still stopping`, ...snapshotSchema },
+          404: unknown,
+          409: errorSchema(`The ${one} has already ended`)
+        }
+      }),
+      async handle (name, process, reply) {
+        const snapshot = await backend.cancel(name, process)
+        return send(reply, toPublic(snapshot), snapshot.state === 'cancelling' ? 202 : 200)
       }
-    })
-  }, async (request) => {
-    const { state } = request.query
-    return { tasks: (await backend.list({ limit: 1_000, states: state && [state] })).tasks.map(toPublic) }
-  })
-
-  app.post('/purge', {
-    schema: documented({
-      summary: `Forgets the ${serve} that have ended`,
-      response: { 200: { description: 'How many it were', type: 'object', required: ['purged'], properties: { purged: { type: 'integer' } } } }
-    })
-  }, async () => backend.purge())
-
-  byName(app, {
-    method: 'GET',
-    url: '/:name',
-    schema: documented({
-      summary: 'Shows one, live or ended',
-      response: { 200: { description: 'How it is', ...schema }, 404: errorSchema('Unknown') }
-    }),
-    handler: async (request) => toPublic(await backend.get(nameOf(request as ByName)))
-  })
-
-  byName(app, {
-    method: 'DELETE',
-    url: '/:name',
-    schema: documented({
-      summary: 'Cancels one and waits until it has stopped',
-      response: {
-        200: { description: 'It has stopped', ...schema },
-        202: { description: 'It was told to stop and has not done so yet', ...schema },
-        404: errorSchema('Unknown'),
-        409: errorSchema('It had ended before')
+    },
+    {
+      method: 'POST',
+      suffix: '/heartbeat',
+      schema: routeSchema({
+        summary: `Renew the lease of a ${one}`,
+        response: {
+          204: { description: 'Renewed', type: 'null' },
+          404: unknown,
+          409: errorSchema(`The ${one} is no longer live, or has no lease`)
+        }
+      }),
+      async handle (name, process, reply) {
+        await backend.heartbeat(name, process)
+        return reply.code(204).send()
       }
-    }),
-    async handler (request, reply) {
-      const snapshot = await backend.cancel(nameOf(request as ByName))
-      reply.code(snapshot.state === 'cancelling' ? 202 : 200)
-      return toPublic(snapshot)
     }
-  })
+  ]
+  if (backend.retry !== undefined) actions.push(retryAction(backend.retry, toPublic))
+  addNameRoutes(app, actions)
+  if (backend.add !== undefined) addAddRoute(app, backend.add, toPublic)
+  if (backend.pause !== undefined) addQueueRoutes(app, backend)
+}
 
-  byName(app, {
-    method: 'POST',
-    url: '/:name/heartbeat',
-    schema: documented({
-      summary: 'Renews a lease',
-      response: {
-        204: { description: 'Renewed', type: 'null' },
-        404: errorSchema('Unknown'),
-        409: errorSchema('It is no longer live, or has no lease')
-      }
+function addList (app: FastifyInstance, backend: ControlBackend, { summary, snapshotSchema, toPublic }: {
+  summary: string, snapshotSchema: object, toPublic: (snapshot: Snapshot) => Snapshot
+}): void {
+  app.get<{ Querystring: ListQuery }>('/', {
+    schema: routeSchema({
+      summary,
+      querystring: schemas.listQuerySchema,
+      response: { 200: schemas.pageSchema(snapshotSchema), 400: errorSchema('A parameter has a wrong value') }
     }),
-    async handler (request, reply) {
-      await backend.heartbeat(nameOf(request as ByName))
-      return reply.code(204).send()
+    // `?state=running,failed` is as good as `?state=running&state=failed`: tools write either.
+    async preValidation ({ query }) {
+      if (query.state !== undefined) query.state = [query.state].flat().flatMap((state) => String(state).split(',')) as TaskState[]
     }
-  })
-
-  if (backend.add !== undefined) addRoute(app, backend.add, toPublic)
-}
-
-function requireBackend (app: FastifyInstance, serve: 'tasks' | 'jobs'): ControlBackend {
-  const backend = controlBackendOf(app, serve === 'tasks' ? kTasksControlBackend : kJobsControlBackend)
-  if (backend === undefined) throw new FST_ERR_TASK_MISSING_JOBS()
-  return backend
-}
-
-/** Answers with what was sent: the schemas describe it, but an app's own error handler may have another body. */
-function serialize (body: unknown): string {
-  if (!(body instanceof Error)) return JSON.stringify(body)
-  const { statusCode, code, error, message } = body as FastifyError & { error: string }
-  return JSON.stringify({ statusCode, code, error, message })
-}
-
-/** No route but `POST /` needs a body, so an empty one of type JSON is none. */
-function acceptEmptyBodies (app: FastifyInstance): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.removeContentTypeParser('application/json')
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null)
-    else parseJson(request, body, done)
+  }, async ({ query }, reply) => {
+    const { state: states, name: names, summary: isSummary, ...rest } = query
+    const { tasks, next, missing } = await backend.list({ ...rest, states, names })
+    const summary = isSummary === true ? await backend.summary() : undefined
+    return send(reply, { tasks: tasks.map(toPublic), next, missing: missing ?? summary?.missing, summary })
   })
 }
 
-/**
- * A route for a name, and a hidden one beside it for names of more than 100 characters: the router refuses those as a
- * parameter unless the user has raised its `maxParamLength`, and takes them as a wildcard.
- */
-function byName (app: FastifyInstance, route: FastifyRoute): void {
-  app.route({
-    ...route,
-    schema: { ...route.schema, params: { type: 'object', properties: { name: { type: 'string' } } } }
-  })
-  app.route({ ...route, url: '/*', schema: { ...route.schema, hide: true } as FastifyRoute['schema'] })
-}
-
-function nameOf ({ params, method, raw }: ByName): string {
-  if (params.name !== undefined) return params.name
-  const rest = params['*']!
-  if (method !== 'POST') return rest
-  // As it came, where a slash within the name is still escaped: 'x%2Fheartbeat' is a name and no heartbeat of 'x'.
-  if (!raw.url!.split('?', 1)[0].endsWith(HEARTBEAT)) throw new FST_ERR_TASK_NOT_FOUND(rest)
-  return rest.slice(0, -HEARTBEAT.length)
-}
-
-function addRoute (app: FastifyInstance, add: NonNullable<ControlBackend['add']>, toPublic: (snapshot: Snapshot) => Snapshot): void {
-  app.post<{ Body: { kind: string, data?: unknown, name?: string, ttl?: number } }>('/', {
-    schema: documented({
-      summary: 'Adds a job',
-      body: {
-        type: 'object',
-        required: ['kind'],
-        additionalProperties: false,
-        properties: { kind: { type: 'string', minLength: 1 }, data: {}, name: { type: 'string', minLength: 1 }, ttl: { type: 'integer', minimum: 1, maximum: 2_147_483_647 } }
-      },
-      response: {
-        202: {
-          description: 'Stored',
-          headers: { Location: { type: 'string', description: 'Where the job is shown' } },
-          ...jobSnapshotSchema
-        },
-        400: errorSchema('The kind is unknown, or the data does not fit it'),
-        409: errorSchema('The name belongs to a live job'),
-        503: errorSchema('The engine is away')
-      }
-    })
+function addBulkActions (app: FastifyInstance, backend: ControlBackend, serve: Served): void {
+  app.post('/cancel', {
+    schema: routeSchema({
+      summary: `Cancel all live ${serve} that match, and wait for them to stop`,
+      body: schemas.cancelBodySchema,
+      response: { 200: schemas.cancelledSchema, 400: errorSchema('The filter is empty, or a member is unknown or has a wrong value') }
+    }),
+    ...describedOnly
   }, async (request, reply) => {
-    const { kind, data, name, ttl } = request.body
-    const job = await add(kind, data, { name, ttl })
-    const here = request.url.split('?', 1)[0].replace(/\/?$/, '/')
-    reply.code(202).header('location', here + encodeURIComponent(job.name))
-    return toPublic(job)
+    const { filter, reason } = readCancelBody(request.body)
+    return send(reply, await backend.cancelAll(filter, reason))
   })
+
+  app.post<{ Querystring: { process?: string } }>('/purge', {
+    schema: routeSchema({
+      summary: `Remove the ${serve} that have ended`,
+      querystring: schemas.processQuerySchema,
+      response: { 200: schemas.purgedSchema }
+    })
+  }, async (request, reply) => send(reply, await backend.purge(request.query.process)))
 }
 
 interface TasksRoutes extends FastifyPluginAsync<RoutesOptions> {
@@ -184,7 +147,7 @@ interface TasksRoutes extends FastifyPluginAsync<RoutesOptions> {
   tasksRoutes: TasksRoutes
 }
 
-/** Routes to list, show, cancel and renew tasks, and to forget the ended. */
+/** Routes to list, show, cancel and renew tasks, and to remove the ended. */
 const tasksRoutes = fp(plugin, {
   fastify: '5.x', name: 'fastify-tasks-routes', dependencies: ['fastify-tasks'], encapsulate: true
 }) as TasksRoutes
@@ -194,7 +157,7 @@ namespace tasksRoutes {
   export type TasksRoutesOptions = RoutesOptions
 }
 
-// Written out so that Node finds the names when an ES module imports them.
+// Explicit assignments, so that cjs-module-lexer detects the named exports for `import`.
 module.exports = tasksRoutes
 module.exports.default = tasksRoutes
 module.exports.tasksRoutes = tasksRoutes

@@ -1,77 +1,229 @@
 import type { FastifySchema } from 'fastify'
-import type { TaskSnapshot, TaskState } from '../../types/task'
+import type { Snapshot } from '../shared/control-backend'
+import type { TaskState } from '../../types/task'
 
-/** JSON schemas of what leaves the process. Without ids, so that a plugin may be registered twice. */
+/**
+ * JSON schemas of what leaves the process. Without ids, so that a plugin may be registered twice, and of the forms that
+ * Swagger 2 and OpenAPI 3 have in common.
+ */
 
 export const STATES: TaskState[] = ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']
 
+const string = { type: 'string' } as const
+const integer = { type: 'integer' } as const
 const time = (description: string) => ({ type: 'integer', description: `${description}, in ms since the epoch` })
+const list = <T>(items: T) => ({ type: 'array', items }) as const
+
+const processSchema = {
+  type: 'object',
+  description: 'The process that has the task, where several are served',
+  required: ['id', 'pid', 'hostname'],
+  properties: { id: string, pid: integer, hostname: string }
+} as const
 
 export const snapshotSchema = {
   type: 'object',
   required: ['name', 'state', 'createdAt'],
   properties: {
-    name: { type: 'string' },
+    name: string,
+    group: string,
     state: { type: 'string', enum: STATES },
     createdAt: time('When it was added'),
     startedAt: time('When it started'),
     endedAt: time('When it ended'),
-    progress: {
-      description: 'How far it has come: from 0 to 100, or an object of its own',
-      anyOf: [{ type: 'number', minimum: 0, maximum: 100 }, { type: 'object', additionalProperties: true }]
-    },
+    // Of no type: a number or an object. Swagger 2 has no `anyOf`.
+    progress: { description: 'Progress: a number from 0 to 100, or an application-defined object' },
     lease: {
       type: 'object',
-      description: 'It is cancelled unless a heartbeat comes within the ttl; both in ms',
+      description: 'The task is cancelled if no heartbeat arrives within `ttl` ms; `remaining` is the time left in ms',
       required: ['ttl'],
-      properties: { ttl: { type: 'integer' }, remaining: { type: 'integer' } }
+      properties: { ttl: integer, remaining: integer }
+    },
+    reason: {
+      type: 'object',
+      description: 'The reason of its cancel; the message is sent only with `exposeErrors`',
+      properties: { code: string, message: string }
     },
     error: {
       type: 'object',
-      description: 'Why it failed or was cancelled',
-      properties: { code: { type: 'string' }, message: { type: 'string' } }
-    }
+      description: 'The error of a failed or cancelled task; message and stack are sent only with `exposeErrors`',
+      properties: { code: string, message: string, stack: string }
+    },
+    process: processSchema
   }
 } as const
 
 export const jobSnapshotSchema = {
   ...snapshotSchema,
   required: [...snapshotSchema.required, 'kind', 'attempts'],
-  properties: { ...snapshotSchema.properties, kind: { type: 'string' }, attempts: { type: 'integer' } }
+  properties: { ...snapshotSchema.properties, id: string, kind: string, queue: string, attempts: integer }
 } as const
 
 /** One message of the feed. */
 export const feedMessageSchema = {
   type: 'object',
-  required: ['event', 'task'],
+  required: ['event'],
   properties: {
     event: {
       type: 'string',
-      enum: ['snapshot', 'start', 'progress', 'end'],
-      description: 'snapshot: a task that was live when the client connected; else what has happened to the task'
+      enum: ['snapshot', 'start', 'progress', 'end', 'gone'],
+      description: '`snapshot`: sent once per live task on connect. `gone`: the tasks of `process` are out of reach. Otherwise the event that occurred'
     },
-    task: snapshotSchema
+    task: {
+      ...snapshotSchema,
+      properties: {
+        ...snapshotSchema.properties,
+        progress: {
+          ...snapshotSchema.properties.progress,
+          anyOf: [{ type: 'number', minimum: 0, maximum: 100 }, { type: 'object', additionalProperties: true }]
+        }
+      }
+    },
+    process: processSchema
+  },
+  if: { properties: { event: { const: 'gone' } } },
+  then: { required: ['process'] },
+  else: { required: ['task'] }
+} as const
+
+const filters = {
+  group: { type: 'string', description: 'Only tasks of this group' },
+  prefix: { type: 'string', description: 'Only tasks whose name begins with this' },
+  process: { type: 'string', description: 'Only tasks of the process with this id' }
+} as const
+
+export const feedQuerySchema = { type: 'object', properties: filters } as const
+
+export const processQuerySchema = { type: 'object', properties: { process: filters.process } } as const
+
+/** Of the routes with a name in their path. */
+export const nameQuerySchema = {
+  type: 'object',
+  properties: {
+    ...processQuerySchema.properties,
+    name: { type: 'string', description: 'The name, in place of that in the path: for names that no path can hold, such as `.`' }
   }
 } as const
+
+export const listQuerySchema = {
+  type: 'object',
+  properties: {
+    state: { ...list({ type: 'string', enum: STATES }), description: 'Only tasks in one of these states' },
+    limit: { type: 'integer', minimum: 1, maximum: 1_000, default: 100, description: 'The most tasks in the page' },
+    after: { type: 'string', description: 'The `next` of the page before' },
+    ...filters,
+    q: { type: 'string', description: 'Only tasks whose name contains this' },
+    name: { ...list(string), description: 'Only tasks of these names' },
+    summary: { type: 'boolean', description: 'Whether to add a summary of all tasks' }
+  }
+} as const
+
+const countsSchema = {
+  type: 'object',
+  description: 'The number of tasks in each state',
+  properties: Object.fromEntries(STATES.map((state) => [state, integer]))
+}
+
+const numbersSchema = {
+  type: 'object',
+  description: 'The process that answers: `uptime` and `eventLoopDelay` in ms, `heapUsed` in bytes',
+  properties: { ...processSchema.properties, uptime: integer, heapUsed: integer, eventLoopDelay: { type: 'number' } }
+}
+
+const missingSchema = { ...list(string), description: 'The ids of processes that have not answered in time' }
+
+const summarySchema = {
+  type: 'object',
+  description: 'With `summary=true`',
+  required: ['counts', 'groups', 'process'],
+  properties: {
+    counts: countsSchema,
+    groups: list({ type: 'object', properties: { group: string, counts: countsSchema } }),
+    process: numbersSchema,
+    processes: list(numbersSchema),
+    queues: list({ type: 'object', properties: { queue: string, paused: { type: 'boolean' }, counts: { type: 'object', additionalProperties: integer } } }),
+    schedules: list({
+      type: 'object',
+      properties: { name: string, kind: string, queue: string, pattern: string, every: integer, tz: string, next: time('The next run') }
+    })
+  }
+}
+
+export const pageSchema = (snapshot: object) => ({
+  description: 'A page of tasks, the newest first',
+  type: 'object',
+  required: ['tasks'],
+  properties: {
+    tasks: list(snapshot),
+    next: { type: 'string', description: 'The `after` of the next page; absent on the last page' },
+    summary: summarySchema,
+    missing: missingSchema
+  }
+})
+
+export const cancelBodySchema = {
+  type: 'object',
+  description: 'Which live tasks to cancel: those that match every member. At least one of group, state, prefix, q and names is required',
+  additionalProperties: false,
+  properties: {
+    group: { ...filters.group, minLength: 1 },
+    state: { ...list({ type: 'string', enum: STATES }), minItems: 1, description: 'Only tasks in one of these states; a single state may be a string' },
+    prefix: { ...filters.prefix, minLength: 1 },
+    q: { ...listQuerySchema.properties.q, minLength: 1 },
+    names: { ...list(string), minItems: 1, maxItems: 1_000, description: 'Only tasks of these names' },
+    process: filters.process,
+    reason: { type: 'string', maxLength: 1_000, description: 'The reason that the tasks are given' }
+  }
+}
+
+export const cancelledSchema = {
+  description: 'The tasks that were live and matched',
+  type: 'object',
+  required: ['cancelled', 'remaining'],
+  properties: {
+    cancelled: { type: 'integer', description: 'The number of tasks that have stopped' },
+    remaining: { ...list(string), description: 'The names of the tasks that are still stopping after `cancelTimeout`' },
+    missing: missingSchema
+  }
+}
+
+export const purgedSchema = {
+  description: 'The number of tasks removed',
+  type: 'object',
+  required: ['purged'],
+  properties: { purged: integer, missing: missingSchema }
+}
+
+export const queueBodySchema = {
+  type: 'object', additionalProperties: false, properties: { queue: { type: 'string', description: 'Left out, all queues are meant' } }
+}
+
+export const addBodySchema = {
+  type: 'object',
+  required: ['kind'],
+  additionalProperties: false,
+  properties: {
+    kind: { type: 'string', minLength: 1, maxLength: 1_000 },
+    data: {},
+    name: { type: 'string', minLength: 1, maxLength: 1_000 },
+    ttl: { type: 'integer', minimum: 1, maximum: 2 ** 31 - 1 }
+  }
+}
 
 export const errorSchema = (description: string) => ({
   description,
   type: 'object',
   required: ['statusCode', 'error', 'message'],
-  properties: {
-    statusCode: { type: 'integer' },
-    code: { type: 'string' },
-    error: { type: 'string' },
-    message: { type: 'string' }
-  },
+  properties: { statusCode: integer, code: string, error: string, message: string },
   additionalProperties: true
 })
 
-/** A route's schema with what `@fastify/swagger` adds to Fastify's. */
-export const documented = (schema: FastifySchema & { summary: string, hide?: boolean }): FastifySchema => schema
+/** Types a route's schema, with what `@fastify/swagger` adds to Fastify's. */
+export const routeSchema = (schema: FastifySchema & { summary: string, hide?: boolean }): FastifySchema => schema
 
-/** A snapshot as it may leave the process: the message of its error only if that was opted for. */
-export function publicSnapshot<S extends Pick<TaskSnapshot, 'error'>> (snapshot: S, exposeErrors: boolean): S {
-  const { error } = snapshot
-  return exposeErrors || error === undefined ? snapshot : { ...snapshot, error: { code: error.code } }
+/** A snapshot as it may leave the process: the text of its error and of its reason only if that was opted for. */
+export function publicSnapshot<S extends Pick<Snapshot, 'error'> & { reason?: { code?: string } }> (snapshot: S, exposeErrors: boolean): S {
+  const { error, reason } = snapshot
+  if (exposeErrors || (error === undefined && reason === undefined)) return snapshot
+  return { ...snapshot, error: error && { code: error.code }, reason: reason && { code: reason.code } }
 }

@@ -201,24 +201,42 @@ export class FST_ERR_JOB_CANCELLED extends createError<'FST_ERR_JOB_CANCELLED', 
 
 /** The routes, the feed or the dashboard was registered without `onRequest`. Nothing was registered. */
 export const FST_ERR_TASK_UNPROTECTED = createError<'FST_ERR_TASK_UNPROTECTED', [plugin: string]>(
-  'FST_ERR_TASK_UNPROTECTED', "%s needs the option 'onRequest': a hook or a list of hooks that tells who may enter, such as { onRequest: app.verifyBearerAuth }, or [] to leave it open to everybody", 500, TypeError)
+  'FST_ERR_TASK_UNPROTECTED', "%s needs the option 'onRequest': an onRequest hook (or a list) that authenticates the request, such as { onRequest: app.verifyBearerAuth }, or [] to leave it open to everybody", 500, TypeError)
 
 /** The task has no lease to renew. */
 export const FST_ERR_TASK_NO_LEASE = createError<'FST_ERR_TASK_NO_LEASE', [name: string]>(
   'FST_ERR_TASK_NO_LEASE', "Task '%s' has no lease: it was added without a ttl", 409)
 
-/** The routes are to serve jobs, and `fastify-tasks/jobs` was not registered before them. */
+/** The routes, the feed or the dashboard is to serve jobs, and `fastify-tasks/jobs` was not registered before them. */
 export const FST_ERR_TASK_MISSING_JOBS = createError<'FST_ERR_TASK_MISSING_JOBS', []>(
-  'FST_ERR_TASK_MISSING_JOBS', "Register fastify-tasks/jobs before routes with { serve: 'jobs' }")
+  'FST_ERR_TASK_MISSING_JOBS', "Register fastify-tasks/jobs before routes, feed or dashboard with { serve: 'jobs' }")
 
 /** The feed needs the optional peer `@fastify/websocket`. */
 export const FST_ERR_TASK_MISSING_WEBSOCKET = createError<'FST_ERR_TASK_MISSING_WEBSOCKET', [options?: ErrorOptions]>(
   'FST_ERR_TASK_MISSING_WEBSOCKET', 'The feed needs @fastify/websocket: npm install @fastify/websocket')
 
+/** The feed needs another version of `@fastify/websocket`. */
+export const FST_ERR_TASK_UNSUPPORTED_WEBSOCKET = createError<'FST_ERR_TASK_UNSUPPORTED_WEBSOCKET', [version: string]>(
+  'FST_ERR_TASK_UNSUPPORTED_WEBSOCKET', 'The feed needs @fastify/websocket from 11.3.2 on, below 12, got %s: npm install @fastify/websocket@^11.3.2')
+
+/** The `after` of a list is no cursor: it must be the `next` of a page. */
+export const FST_ERR_TASK_INVALID_CURSOR = createError<'FST_ERR_TASK_INVALID_CURSOR', []>(
+  'FST_ERR_TASK_INVALID_CURSOR', "'after' must be the 'next' of a page before", 400)
+
+/** What a control route was sent is wrong: a member is unknown or has a wrong value, or nothing says which tasks are meant. Nothing was changed. */
+export const FST_ERR_TASK_INVALID_BODY = createError<'FST_ERR_TASK_INVALID_BODY', [problem: string]>(
+  'FST_ERR_TASK_INVALID_BODY', 'Invalid body: %s', 400)
+
+/** The reason of a cancel through the control routes that gives none of its own. Its `name` is `AbortError`. */
+export class FST_ERR_TASK_CANCEL_REQUESTED extends createError<'FST_ERR_TASK_CANCEL_REQUESTED', []>(
+  'FST_ERR_TASK_CANCEL_REQUESTED', 'Cancelled through the control routes', 503) {
+  override name = 'AbortError'
+}
+
 /** A browser's request came from a page of another origin that is not in `allowedOrigins`. */
-export const FST_ERR_TASK_ORIGIN_NOT_ALLOWED = createError<'FST_ERR_TASK_ORIGIN_NOT_ALLOWED', [origin: string]>(
-  'FST_ERR_TASK_ORIGIN_NOT_ALLOWED', "Origin '%s' is not allowed", 403)
+export const FST_ERR_TASK_ORIGIN_NOT_ALLOWED = createError<'FST_ERR_TASK_ORIGIN_NOT_ALLOWED', [origin: string, own: string]>(
+  'FST_ERR_TASK_ORIGIN_NOT_ALLOWED', "Origin '%s' is not allowed: the app was requested as '%s'. Behind a proxy, forward the host and set Fastify's trustProxy, or list the origin in allowedOrigins", 403)
 
 /** The feed was asked for by plain HTTP. */
 export const FST_ERR_TASK_UPGRADE_REQUIRED = createError<'FST_ERR_TASK_UPGRADE_REQUIRED', []>(
-  'FST_ERR_TASK_UPGRADE_REQUIRED', 'This is a WebSocket: connect with the ws: or wss: scheme', 426)
+  'FST_ERR_TASK_UPGRADE_REQUIRED', 'WebSocket upgrade required: connect with ws: or wss:', 426)

@@ -26,7 +26,11 @@ export function isObjectOf (value: unknown, checks: OptionChecks): boolean {
 
 /** Formats a wrong value for an error's message: on one line and cut short. */
 export function formatValue (value: unknown): string {
-  const text = inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 100 })
+  return clip(inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 100 }))
+}
+
+/** Cuts a text that comes from a client, for the message of an error: it may be of any length. */
+export function clip (text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}…` : text
 }
 

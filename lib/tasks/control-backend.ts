@@ -1,4 +1,4 @@
-import { FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
+import { FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_INVALID_CURSOR, FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
 import type { ControlBackend, ControlFilter, Counts, Snapshot } from '../shared/control-backend'
 import { processNumbers } from '../shared/process-info'
 import type { ProcessIdentity } from '../../types/process'
@@ -21,6 +21,7 @@ export function createTasksBackend (registry: TaskRegistry, identity: ProcessIde
 
   return {
     list ({ limit, after = '0', ...filter }) {
+      if (!/^\d{1,15}$/.test(after)) throw new FST_ERR_TASK_INVALID_CURSOR()
       const start = Number(after)
       const found = all().filter((task) => matches(task, filter))
       const tasks = found.slice(start, start + limit).map((task) => task.toJSON())

@@ -21,9 +21,11 @@ t.test('the routes', async (t) => {
     t.same((await app.inject('/tasks?state=failed')).json(), { tasks: [] })
   })
 
-  t.test('refuse a state that does not exist, and two', async (t) => {
-    for (const query of ['state=asleep', 'state=', 'state=running&state=failed']) {
-      t.equal((await app.inject(`/tasks?${query}`)).statusCode, 400, query)
+  t.test('refuse a parameter with a wrong value', async (t) => {
+    for (const query of ['state=asleep', 'state=', 'state=running,asleep', 'limit=0', 'limit=1001', 'limit=x', 'limit=1.5', 'after=x', 'after=1e3', 'after=', 'q=a&q=b', 'summary=2']) {
+      const reply = await app.inject(`/tasks?${query}`)
+      t.equal(reply.statusCode, 400, query)
+      t.match(reply.json(), { code: /^FST_ERR_(VALIDATION|TASK_INVALID_CURSOR)$/ }, query)
     }
   })
 
@@ -109,7 +111,7 @@ t.test('odd names travel, under inject and over a socket', async (t) => {
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   const address = await listen(app)
   const names = [
-    'a/b', '/', '100%', '%2F', 'ünïcödé ✓ 日本', 'n'.repeat(300), '/'.repeat(300), 'é%/'.repeat(100), 'purge', '__proto__', 'constructor',
+    'a/b', '/', '100%', '%2F', 'cancel', 'summary', 'ünïcödé ✓ 日本', 'n'.repeat(300), '/'.repeat(300), 'é%/'.repeat(100), 'purge', '__proto__', 'constructor',
     'heartbeat', 'x/heartbeat', `${'n'.repeat(200)}/heartbeat`, 'a?b#c', ' ', '*', ':name', '<img src=x onerror=alert(1)>'
   ]
   for (const name of names) {
@@ -118,7 +120,7 @@ t.test('odd names travel, under inject and over a socket', async (t) => {
     const path = `/tasks/${encodeURIComponent(name)}`
     t.equal((await app.inject(path)).json().name, name)
     t.equal((await app.inject({ method: 'POST', url: `${path}/heartbeat` })).statusCode, 204, name)
-    if (name !== 'purge') t.equal((await app.inject({ method: 'POST', url: path })).statusCode, 404, name)
+    if (name !== 'purge' && name !== 'cancel') t.equal((await app.inject({ method: 'POST', url: path })).statusCode, 404, name)
     t.equal((await fetch(`http://${address}${path}/heartbeat`, { method: 'POST' })).status, 204)
     const reply = await fetch(`http://${address}${path}`, { method: 'DELETE' })
     t.equal(reply.status, 200)
@@ -259,24 +261,39 @@ t.test("an app's own compilers need not know JSON schemas", async (t) => {
   t.equal((await app.inject('/tasks?state=asleep')).statusCode, 400)
 })
 
+t.test('swagger describes the routes in Swagger 2 too', async (t) => {
+  const app = await makeApp(t)
+  await app.register(swagger, { swagger: { info: { title: 'test', version: '1' } } })
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  const verb = async (): Promise<void> => {}
+  app.decorate(kJobsControlBackend, { add: verb, retry: verb, pause: verb, resume: verb })
+  await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
+  await app.ready()
+  const document = JSON.parse(JSON.stringify(app.swagger()))
+  t.equal(document.swagger, '2.0')
+  const { Validator } = await import('@seriousme/openapi-schema-validator')
+  t.match(await new Validator().validate(document), { valid: true })
+})
+
 t.test('swagger describes the routes completely', async (t) => {
   const app = await makeApp(t)
   await app.register(swagger, { openapi: { info: { title: 'test', version: '1' } } })
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/again', onRequest: [] })
-  app.decorate(kJobsControlBackend, { add: async () => {} })
+  const verb = async (): Promise<void> => {}
+  app.decorate(kJobsControlBackend, { add: verb, retry: verb, pause: verb, resume: verb })
   await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
   await app.ready()
   const document = app.swagger()
   const { Validator } = await import('@seriousme/openapi-schema-validator')
   t.match(await new Validator().validate(JSON.parse(JSON.stringify(document))), { valid: true })
   const { paths } = document as { paths: Record<string, Record<string, any>> }
-  t.same(Object.keys(paths).filter((path) => path.startsWith('/tasks')), ['/tasks/', '/tasks/purge', '/tasks/{name}', '/tasks/{name}/heartbeat'])
+  t.same(Object.keys(paths).filter((path) => path.startsWith('/tasks')), ['/tasks/', '/tasks/cancel', '/tasks/purge', '/tasks/{name}', '/tasks/{name}/heartbeat'])
   const statuses = (path: string, method: string) => Object.keys(paths[path][method].responses)
   const listed = (path: string) => Object.keys(paths[path].get.responses['200'].content['application/json'].schema.properties.tasks.items.properties)
-  const ofTasks = ['name', 'state', 'createdAt', 'startedAt', 'endedAt', 'progress', 'lease', 'error']
+  const ofTasks = ['name', 'group', 'state', 'createdAt', 'startedAt', 'endedAt', 'progress', 'lease', 'reason', 'error', 'process']
   t.same(listed('/tasks/'), ofTasks)
-  t.same(listed('/jobs/'), [...ofTasks, 'kind', 'attempts'])
+  t.same(listed('/jobs/'), [...ofTasks, 'id', 'kind', 'queue', 'attempts'])
   t.same(statuses('/tasks/', 'get'), ['200', '400'])
   t.same(statuses('/tasks/purge', 'post'), ['200'])
   t.same(statuses('/tasks/{name}', 'get'), ['200', '404'])
@@ -293,18 +310,25 @@ t.test('swagger describes the routes completely', async (t) => {
           required: ['kind'],
           additionalProperties: false,
           properties: {
-            kind: { type: 'string', minLength: 1 }, data: {}, name: { type: 'string', minLength: 1 }, ttl: { type: 'integer', minimum: 1 }
+            kind: { type: 'string', minLength: 1, maxLength: 1_000 },
+            data: {},
+            name: { type: 'string', minLength: 1, maxLength: 1_000 },
+            ttl: { type: 'integer', minimum: 1, maximum: 2 ** 31 - 1 }
           }
         }
       }
     }
   })
   t.same(Object.keys(paths['/tasks/']), ['get'])
+  t.same(Object.keys(paths).filter((path) => path.startsWith('/jobs')), [
+    '/jobs/', '/jobs/cancel', '/jobs/purge', '/jobs/{name}', '/jobs/{name}/heartbeat', '/jobs/{name}/retry', '/jobs/pause', '/jobs/resume'
+  ])
   const answer = (path: string, method: string) => paths[path][method].responses['200'].content['application/json'].schema
   t.match(answer('/tasks/', 'get'), { required: ['tasks'], properties: { tasks: { type: 'array', items: { required: ['name', 'state', 'createdAt'] } } } })
   t.match(answer('/tasks/purge', 'post'), { required: ['purged'], properties: { purged: { type: 'integer' } } })
-  t.match(paths['/tasks/{name}'].get.parameters, [{ in: 'path', name: 'name', required: true, schema: { type: 'string' } }])
-  t.match(paths['/tasks/'].get.parameters, [{ in: 'query', name: 'state' }])
+  const parameters = (path: string) => paths[path].get.parameters.map((parameter: any) => `${parameter.in} ${parameter.name}`)
+  t.same(parameters('/tasks/{name}').sort(), ['path name', 'query name', 'query process'])
+  t.same(parameters('/tasks/'), ['state', 'limit', 'after', 'group', 'prefix', 'process', 'q', 'name', 'summary'].map((name) => `query ${name}`))
   for (const path of Object.values(paths)) {
     for (const operation of Object.values(path)) {
       t.ok(operation.summary)

@@ -1,0 +1,99 @@
+import type { WebSocket } from '@fastify/websocket'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { ACCESS_OPTIONS, checkAccess, addAuthHooks, rejectCrossOrigin, type AccessOptions } from '../access'
+import { requireBackend, type Served } from '../backend'
+import { feedMessageSchema, feedQuerySchema } from '../schemas'
+import { FST_ERR_TASK_UPGRADE_REQUIRED } from '../../shared/errors'
+import { integer, oneOf, type OptionChecks } from '../../shared/option-checks'
+import { defaultValidatorCompiler } from '../../shared/validator-compiler'
+import { Broadcast } from './broadcast'
+import type { FeedFilter } from './channel'
+import { provideWebsocket } from './websocket'
+
+interface FeedOptions extends AccessOptions {
+  /** What the feed tells of: the tasks (the default), or the jobs of the fleet. */
+  serve?: Served
+  /** The origins, such as `https://ops.example.com`, whose pages may connect besides those of the app's own origin. */
+  allowedOrigins?: string[]
+  /** How many bytes may wait for a client before it is dropped, besides the message that is being sent. Default 1,048,576. */
+  maxBuffer?: number
+  /** How long a client may read nothing of what waits for it before it is dropped, in ms. Default 10,000. */
+  stallTimeout?: number
+}
+
+const FEED_CHECKS: OptionChecks = {
+  onRequest: ACCESS_OPTIONS.onRequest,
+  exposeErrors: ACCESS_OPTIONS.exposeErrors,
+  allowedOrigins: ACCESS_OPTIONS.allowedOrigins,
+  serve: oneOf('tasks', 'jobs'),
+  maxBuffer: ['a positive integer (bytes)', (value) => Number.isInteger(value) && value > 0],
+  stallTimeout: integer(1, undefined, ' (ms)')
+}
+
+const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
+  checkAccess(app, 'fastify-tasks/feed', options, FEED_CHECKS)
+  const { allowedOrigins, exposeErrors = false, maxBuffer = 2 ** 20, serve = 'tasks', stallTimeout = 10_000 } = options
+  const backend = requireBackend(app, serve, exposeErrors)
+  const upgrades = await provideWebsocket(app)
+  const broadcast = new Broadcast(backend, { exposeErrors, maxBuffer, stallTimeout })
+  let isClosing = false
+  rejectCrossOrigin(app, allowedOrigins)
+  addAuthHooks(app, options)
+  // The app's own compiler may read schemas of another kind.
+  app.setValidatorCompiler(await defaultValidatorCompiler())
+
+  function join (socket: WebSocket, request: FastifyRequest): void {
+    // Its handshake was under way when the others were hung up.
+    if (isClosing) return socket.terminate()
+    const leave = broadcast.join(socket, request.query as FeedFilter, (reason, error) => {
+      request.log.info({ reason, err: error }, 'A client of the feed was dropped')
+    })
+    socket.on('close', leave)
+  }
+
+  app.route({
+    method: 'GET',
+    url: '/',
+    schema: { hide: true, querystring: feedQuerySchema } as object,
+    async handler (request, reply) {
+      // HTTP/2 knows no such header, and Node throws on it.
+      if (request.raw.httpVersionMajor < 2) reply.header('upgrade', 'websocket')
+      throw new FST_ERR_TASK_UPGRADE_REQUIRED()
+    },
+    wsHandler: join
+  })
+
+  upgrades.addFeed(app.prefix)
+  // A close that waited for every client's goodbye would wait for the stalled ones.
+  app.addHook('preClose', async () => {
+    isClosing = true
+    broadcast.close()
+    upgrades.hangUp()
+  })
+}
+
+interface TasksFeed extends FastifyPluginAsync<FeedOptions> {
+  default: TasksFeed
+  tasksFeed: TasksFeed
+  /** The JSON schema of a message. */
+  messageSchema: typeof feedMessageSchema
+}
+
+/** A WebSocket that sends the live tasks, and then everything that happens to tasks. */
+const tasksFeed = fp(plugin, {
+  fastify: '5.x', name: 'fastify-tasks-feed', dependencies: ['fastify-tasks'], encapsulate: true
+}) as TasksFeed
+
+// eslint-disable-next-line @typescript-eslint/no-redeclare -- types alone, for `import type { TasksFeedOptions } from …`
+namespace tasksFeed {
+  export type TasksFeedOptions = FeedOptions
+}
+
+// Explicit assignments, so that cjs-module-lexer detects the named exports for `import`.
+module.exports = tasksFeed
+module.exports.default = tasksFeed
+module.exports.tasksFeed = tasksFeed
+module.exports.messageSchema = feedMessageSchema
+
+export = tasksFeed
