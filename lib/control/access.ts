@@ -56,19 +56,15 @@ export function addAuthHooks (app: FastifyInstance, { onRequest }: AccessOptions
   for (const hook of [onRequest].flat()) app.addHook('onRequest', hook as onRequestHookHandler)
 }
 
-/** For a route that is safe to answer whoever asks, such as a script of the page: it needs no check of the origin. */
-export const CROSS_ORIGIN = { config: { isCrossOrigin: true } }
-
 /**
  * Refuses what a browser sends on behalf of a page of another origin: it would come with the user's own cookies or password.
- * Clients that are no browsers send no `Origin`, and pass. Routes that are {@link CROSS_ORIGIN} are left alone.
+ * Clients that are no browsers send no `Origin`, and pass.
  */
 export function rejectCrossOrigin (app: FastifyInstance, allowedOrigins: string[] = []): void {
   app.addHook('onRequest', async (request) => {
     const { origin } = request.headers
     if (origin === undefined || allowedOrigins.includes(origin)) return
-    const { isCrossOrigin } = request.routeOptions.config as { isCrossOrigin?: boolean }
-    if (isCrossOrigin === true || isSameOrigin(origin, request)) return
+    if (isSameOrigin(origin, request)) return
     throw new FST_ERR_TASK_ORIGIN_NOT_ALLOWED(clip(origin), clip(`${request.protocol}://${request.host}`))
   })
 }

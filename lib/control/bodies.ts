@@ -25,7 +25,8 @@ const NARROWING: OptionChecks = {
   names: ['a list of 1 to 1000 strings', (value) => isList(value, 1_000) && value.every((name) => typeof name === 'string')]
 }
 
-const CANCEL: OptionChecks = { ...NARROWING, process: text(), reason: text(1_000) }
+const PROCESS: OptionChecks = { process: text() }
+const CANCEL: OptionChecks = { ...NARROWING, ...PROCESS, reason: text(1_000) }
 const QUEUE: OptionChecks = { queue: text() }
 
 /** @throws FST_ERR_TASK_INVALID_BODY naming the member that is wrong or unknown */
@@ -40,8 +41,8 @@ function check (body: unknown, checks: OptionChecks): Record<string, unknown> {
 }
 
 /** @throws FST_ERR_TASK_INVALID_BODY also when nothing says which tasks are meant */
-export function readCancelBody (body: unknown): { filter: ControlFilter, reason: string | undefined } {
-  const { reason, state, ...filter } = check(body, CANCEL)
+export function readCancelBody (body: unknown, query: unknown): { filter: ControlFilter, reason: string | undefined } {
+  const { reason, state, ...filter } = { ...check(query, PROCESS), ...check(body, CANCEL) }
   const members = Object.keys(NARROWING)
   if (!Object.keys(body as object).some((member) => members.includes(member))) {
     throw new FST_ERR_TASK_INVALID_BODY(`at least one of ${members.join(', ')} must say which tasks to cancel`)

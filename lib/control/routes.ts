@@ -125,11 +125,12 @@ function addBulkActions (app: FastifyInstance, backend: ControlBackend, serve: S
     schema: routeSchema({
       summary: `Cancel all live ${serve} that match, and wait for them to stop`,
       body: schemas.cancelBodySchema,
+      querystring: schemas.processQuerySchema,
       response: { 200: schemas.cancelledSchema, 400: errorSchema('The filter is empty, or a member is unknown or has a wrong value') }
     }),
     ...describedOnly
   }, async (request, reply) => {
-    const { filter, reason } = readCancelBody(request.body)
+    const { filter, reason } = readCancelBody(request.body, request.query)
     return send(reply, await backend.cancelAll(filter, reason))
   })
 

@@ -270,7 +270,7 @@ t.test('an upgrade that comes while the app closes is hung up, unless another li
 })
 
 t.test('the schema of the messages is exported', async (t) => {
-  t.same(tasksFeed.messageSchema.properties.event.enum, ['snapshot', 'start', 'progress', 'end'])
+  t.same(tasksFeed.messageSchema.properties.event.enum, ['snapshot', 'start', 'progress', 'end', 'gone'])
 })
 
 t.test('without @fastify/websocket the registration says what to install', async (t) => {

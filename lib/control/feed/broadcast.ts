@@ -1,6 +1,6 @@
 import type { WebSocket } from '@fastify/websocket'
 import type { ControlBackend, ControlEvent, LiveEntry } from '../../shared/control-backend'
-import type { ProcessIdentity } from '../../shared/process-info'
+import type { ProcessIdentity } from '../../../types/process'
 import { publicSnapshot } from '../schemas'
 import { Channel, type FeedFilter } from './channel'
 import { CHUNK, FeedClient, type OnDrop } from './client'

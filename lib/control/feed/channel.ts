@@ -1,5 +1,5 @@
 import type { Snapshot } from '../../shared/control-backend'
-import type { ProcessIdentity } from '../../shared/process-info'
+import type { ProcessIdentity } from '../../../types/process'
 import { CHUNK, type FeedClient } from './client'
 import { endsMessage, sizeOf, type Message } from './frames'
 

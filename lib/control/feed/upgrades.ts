@@ -82,8 +82,8 @@ export class Upgrades {
   }
 }
 
-function isWebSocket ({ method, headers }: IncomingMessage): boolean {
-  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
+function isWebSocket ({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 /** Whether `@fastify/websocket`, ours or the caller's, has sent the request through Fastify. */
