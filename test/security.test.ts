@@ -217,7 +217,7 @@ t.test('every row of the threat model has its tests', async (t) => {
   const sections = readFileSync(join(__dirname, '../SECURITY.md'), 'utf8').split('\n## ')
   const rowsOf = (title: string): string[][] => {
     const [, table] = sections.find((section) => section.startsWith(title))!.split('| --- | --- |\n')
-    return table.split('\n\n')[0].split('\n').map((row) => row.split('|').slice(1).map((cell) => cell.trim()))
+    return table.split('\n\n')[0].trim().split('\n').map((row) => row.split('|').slice(1).map((cell) => cell.trim()))
   }
   const tested = rowsOf('Tests')
   const topics = tested.flatMap(([topics]) => topics.toLowerCase().split(', '))

@@ -62,7 +62,7 @@ t.test('swagger describes its routes, and neither the page, its files nor the fe
   await app.register(swagger)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
   await app.ready()
-  t.same(Object.keys(app.swagger().paths!), ['/dashboard/api/', '/dashboard/api/purge', '/dashboard/api/{name}', '/dashboard/api/{name}/heartbeat'])
+  t.same(Object.keys(app.swagger().paths!), ['/dashboard/api/', '/dashboard/api/cancel', '/dashboard/api/purge', '/dashboard/api/{name}', '/dashboard/api/{name}/heartbeat'])
 })
 
 t.test('it needs Fastify 5 and the tasks', async (t) => {
