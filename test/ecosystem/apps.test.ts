@@ -1,0 +1,101 @@
+// Apps that their owners have made otherwise than the one in the README.
+import { once, on } from 'node:events'
+import { runInNewContext } from 'node:vm'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import fastifyTasks, { type Task } from '../../index'
+import tasksDashboard from '../../lib/control/dashboard'
+import tasksFeed from '../../lib/control/feed'
+import tasksRoutes from '../../lib/control/routes'
+
+t.setTimeout(60_000)
+
+async function withControl (t: Test, app: FastifyInstance): Promise<FastifyInstance> {
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
+  app.addTask((_app, { signal }) => once(signal, 'abort'), { name: 'poller' })
+  return app
+}
+
+t.test('compilers of the app that know no JSON schema are not asked about the routes of the tasks', async (t) => {
+  const app = Fastify()
+  // As those of fastify-type-provider-zod.
+  app.setValidatorCompiler<{ safeParse: (data: unknown) => { data: unknown } }>(({ schema }) => {
+    if (typeof schema.safeParse !== 'function') throw new Error('Not a Zod schema')
+    return (data) => ({ value: schema.safeParse(data).data })
+  })
+  app.setSerializerCompiler<{ safeParse?: unknown }>(({ schema }) => {
+    if (typeof schema.safeParse !== 'function') throw new Error('Not a Zod schema')
+    return (data) => JSON.stringify(data)
+  })
+  await withControl(t, app)
+  app.get('/own', { schema: { querystring: { safeParse: () => ({ data: { parsed: true } }) } } }, async (request) => request.query)
+  await app.ready()
+  t.same((await app.inject('/own')).json(), { parsed: true })
+  t.match((await app.inject('/tasks')).json(), { tasks: [{ name: 'poller' }] })
+  t.equal((await app.inject('/tasks?state=unheard-of')).statusCode, 400)
+  t.equal((await app.inject({ method: 'DELETE', url: '/tasks/poller' })).statusCode, 200)
+})
+
+t.test('signals of another realm cancel a task', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  await app.ready()
+  // What a document of jsdom or happy-dom has: neither class is Node's own.
+  const { controller, signal } = runInNewContext(`
+    class Signal {
+      aborted = false
+      reason = undefined
+      listeners = new Map()
+      addEventListener (_type, listener, options) { this.listeners.set(listener, options) }
+      removeEventListener (_type, listener) { this.listeners.delete(listener) }
+    }
+    const signal = new Signal()
+    const controller = {
+      abort (reason) {
+        signal.aborted = true
+        signal.reason = reason
+        for (const [listener, options] of signal.listeners) {
+          if (options?.once) signal.listeners.delete(listener)
+          if (typeof listener === 'function') listener.call(signal, { type: 'abort', target: signal })
+          else listener.handleEvent({ type: 'abort', target: signal })
+        }
+      }
+    }
+    ;({ controller, signal })`)
+  const task = app.addTask((_app, { signal }) => once(signal, 'abort'), { signal })
+  await once(app.tasks, 'start')
+  controller.abort('enough')
+  await t.rejects(async () => { await task }, { code: 'FST_ERR_TASK_CANCELLED', cause: 'enough' })
+  t.equal(signal.listeners.size, 0)
+  t.equal(app.addTask(() => {}, { signal }).state, 'cancelled')
+  for (const wrong of [{}, { aborted: false }, 'abort', runInNewContext('({ addEventListener () {} })')]) {
+    t.throws(() => app.addTask(() => {}, { signal: wrong as AbortSignal }), { code: 'FST_ERR_TASK_INVALID_OPTION' })
+  }
+})
+
+t.test("the tasks' events are awaited and iterated with node:events", async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(fastifyTasks)
+  await app.ready()
+  const ended = once(app.tasks, 'end')
+  app.addTask(() => 1, { name: 'first' })
+  const [task]: Task[] = await ended
+  t.equal(task.name, 'first')
+  const names: string[] = []
+  const controller = new AbortController()
+  setImmediate(() => { for (const name of ['second', 'third']) app.addTask(() => {}, { name }) })
+  for await (const [{ name }] of on(app.tasks, 'end', { signal: controller.signal }) as AsyncIterable<Task[]>) {
+    names.push(name)
+    if (names.length === 2) break
+  }
+  t.same(names, ['second', 'third'])
+  for (const event of ['start', 'progress', 'end'] as const) t.equal(app.tasks.listenerCount(event), 0)
+  controller.abort()
+  await t.rejects(once(app.tasks, 'end', { signal: controller.signal }), { name: 'AbortError' })
+})
