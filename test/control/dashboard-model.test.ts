@@ -108,6 +108,15 @@ t.test('a paused list stays as it is while the counts go on', async (t) => {
   t.equal(store.rows.has('c'), false)
 })
 
+t.test('the tasks of a process that is gone are forgotten', async (t) => {
+  const process = { id: 'p1', pid: 1, hostname: 'h' }
+  const { store, view, names } = viewOf([task('a', 'running', { process }), task('b', 'running', { process: { ...process, id: 'p2' } })])
+  store.forget('p1')
+  view.update(0)
+  t.same(names(), ['b'])
+  t.equal(store.live, 1)
+})
+
 t.test('what came and went while the list was paused was never shown', async (t) => {
   const { store, view, names } = viewOf([])
   store.pause()
@@ -274,8 +283,9 @@ t.test('the place is read from the address and written to it, and leaves the res
   t.same([isFiltered(NO_FILTER), isFiltered({ ...NO_FILTER, q: 'x' })], [false, true])
 })
 
-t.test('a click on the head of a column sorts by it, and the next one turns it round', async (t) => {
+t.test('a click on the head of a column sorts by it, the next one turns it round, and the third one ends it', async (t) => {
   t.same(nextSort(DEFAULT_SORT, 'name'), { by: 'name', descending: false })
   t.same(nextSort({ by: 'name', descending: false }, 'name'), { by: 'name', descending: true })
+  t.same(nextSort({ by: 'name', descending: true }, 'name'), DEFAULT_SORT)
   t.same(nextSort(DEFAULT_SORT, 'duration'), { by: 'duration', descending: true })
 })

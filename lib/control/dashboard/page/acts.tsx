@@ -1,9 +1,9 @@
-import type { CancelFilter, TaskRef } from './api'
+import { hasUrl, type CancelFilter, type TaskRef } from './api'
 import type { Controller } from './controller'
 import { count, plural } from './model/format'
 import { isFiltered } from './model/location'
 import { safeName } from './model/names'
-import { isLive } from './model/snapshot'
+import { isLive, type State } from './model/snapshot'
 import type { Row } from './model/store'
 import { Name } from './name'
 import { say } from './notices'
@@ -22,29 +22,35 @@ export class Acts {
 
   /** @returns whether it was done, and not only asked */
   async cancel (task: TaskRef): Promise<boolean> {
-    const sure = await ask({
+    const answer = await ask({
       title: <>Cancel <Name name={task.name} />?</>,
       text: <p>The task is asked to stop. This can take a moment.</p>,
       act: 'Cancel the task',
-      keep: 'Keep'
+      keep: 'Keep',
+      asksReason: true
     })
-    if (!sure) return false
-    await this.#do(async (api) => {
-      const { cancelled, remaining, snapshot } = await this.#cancelOne(task)
-      if (snapshot !== undefined) this.#controller.take(snapshot)
-      if (remaining || snapshot?.state === 'cancelling') say(`${safeName(task.name)} has not stopped yet: it was asked to, and still runs.`)
-      else if (cancelled || snapshot?.state === 'cancelled') say(`${safeName(task.name)} is cancelled.`)
-      else say(`${safeName(task.name)} has ended: ${snapshot?.state ?? 'it was not live any more'}.`)
-      return api
+    if (!answer.act) return false
+    const name = safeName(task.name)
+    await this.#do(async () => {
+      const state = await this.#cancelOne(task, answer.reason)
+      if (state === 'cancelling') say(`${name} was asked to stop, and has not stopped yet.`)
+      else if (state === 'cancelled') say(`${name} is cancelled.`)
+      else say(state === undefined ? `${name} had already ended.` : `${name} has ended: ${state}.`)
     })
     return true
   }
 
-  async #cancelOne (task: TaskRef): Promise<{ cancelled?: boolean, remaining?: boolean, snapshot?: Awaited<ReturnType<Controller['api']['cancel']>> }> {
+  /** @returns what has become of it, if that is known */
+  async #cancelOne (task: TaskRef, reason: string | undefined): Promise<State | undefined> {
     const { api } = this.#controller
-    if (hasUrl(task.name)) return { snapshot: await api.cancel(task) }
-    const { cancelled, remaining } = await api.cancelAll({ names: [task.name], process: task.process?.id })
-    return { cancelled: cancelled > 0, remaining: remaining.length > 0 }
+    // What has no URL, or is given a reason, is named in a body.
+    if (hasUrl(task.name) && reason === undefined) {
+      const snapshot = await api.cancel(task)
+      this.#controller.take(snapshot)
+      return snapshot.state
+    }
+    const { cancelled, remaining } = await api.cancelAll({ names: [task.name], process: task.process?.id, reason })
+    return remaining.length > 0 ? 'cancelling' : cancelled > 0 ? 'cancelled' : undefined
   }
 
   async heartbeat (task: TaskRef): Promise<void> {
@@ -59,21 +65,22 @@ export class Acts {
   async cancelMatching (): Promise<void> {
     const rows = this.matching()
     const { filter } = this.#controller.place
-    const sure = await ask({
+    const answer = await ask({
       title: `Cancel ${plural(rows.length, 'live task')}?`,
       text: isFiltered(filter)
         ? <p>All live tasks that match the filter are asked to stop.</p>
         : <p>No filter is set: <strong>every</strong> live task is asked to stop.</p>,
       act: rows.length === 1 ? 'Cancel 1 task' : `Cancel ${count(rows.length)} tasks`,
-      keep: 'Keep them'
+      keep: 'Keep them',
+      asksReason: true
     })
-    if (!sure) return
+    if (!answer.act) return
     say(`${plural(rows.length, 'task')} asked to stop…`)
     await this.#do(async (api) => {
       let cancelled = 0
       let remaining = 0
       for (const request of requestsFor(filter, rows)) {
-        const reply = await api.cancelAll(request)
+        const reply = await api.cancelAll({ ...request, reason: answer.reason })
         cancelled += reply.cancelled
         remaining += reply.remaining.length
       }
@@ -89,13 +96,13 @@ export class Acts {
   async purge (): Promise<void> {
     const { counts } = this.#controller.store
     const ended = counts.completed + counts.failed + counts.cancelled
-    const sure = await ask({
+    const answer = await ask({
       title: `Purge ${plural(ended, 'ended task')}?`,
       text: <p>Removes ended tasks and their results, whatever the filter. Live tasks are not affected.</p>,
       act: 'Purge',
       keep: 'Keep them'
     })
-    if (!sure) return
+    if (!answer.act) return
     await this.#do(async (api) => {
       const purged = await api.purge()
       await this.#controller.sync()
@@ -110,11 +117,6 @@ export class Acts {
       say(this.#controller.explain(error), true)
     }
   }
-}
-
-/** URLs take `.` and `..` for folders, and cannot hold half of a surrogate pair. */
-export function hasUrl (name: string): boolean {
-  return name !== '.' && name !== '..' && name.isWellFormed()
 }
 
 /** The server's own filter where it has one; where only the page can tell what matches, the names. */

@@ -22,6 +22,8 @@ export interface ProcessInfo {
 export interface Summary {
   counts?: Partial<Counts>
   process?: ProcessInfo
+  queues?: Array<{ queue: string, paused: boolean, counts: Record<string, number> }>
+  schedules?: Array<{ name: string, kind: string, queue?: string, pattern?: string, every?: number, tz?: string, next?: number }>
   /** All of them, when there are several. */
   processes?: ProcessInfo[]
 }
@@ -34,12 +36,12 @@ export interface ListPage {
   missing?: unknown[]
 }
 
-export interface ListQuery { limit?: number, after?: string, state?: string[], q?: string, summary?: boolean }
+export interface ListQuery { limit?: number, after?: string, state?: string[], q?: string, prefix?: string, name?: string, process?: string, summary?: boolean }
 
 /** Which task is meant: its name, and its process when it is known. */
 export type TaskRef = Pick<Snapshot, 'name' | 'process'>
 
-export interface CancelFilter { group?: string, state?: string[], prefix?: string, names?: string[], process?: string }
+export interface CancelFilter { group?: string, state?: string[], prefix?: string, names?: string[], process?: string, reason?: string }
 
 export interface CancelReply { cancelled: number, remaining: string[] }
 
@@ -64,7 +66,10 @@ export class Api {
   }
 
   async get (task: TaskRef): Promise<Snapshot> {
-    return asSnapshot(await this.#request('GET', pathOf(task)))
+    if (hasUrl(task.name)) return asSnapshot(await this.#request('GET', pathOf(task)))
+    const { tasks: [found] } = await this.list({ name: task.name, process: task.process?.id })
+    if (found === undefined) throw new RefusedError(404, 'Task not found')
+    return found
   }
 
   /** @returns the task when the server has waited for its end: it may still be stopping */
@@ -73,14 +78,23 @@ export class Api {
   }
 
   async cancelAll (filter: CancelFilter): Promise<CancelReply> {
-    const { process, ...rest } = filter
-    const path = process === undefined ? 'cancel' : `cancel?process=${encodeURIComponent(process)}`
-    const { cancelled, remaining } = await this.#request('POST', path, rest) as CancelReply
+    const { cancelled, remaining } = await this.#request('POST', 'cancel', filter) as CancelReply
     return { cancelled, remaining: Array.isArray(remaining) ? remaining : [] }
   }
 
-  async heartbeat (task: TaskRef): Promise<void> {
-    await this.#request('POST', pathOf(task, '/heartbeat'))
+  async heartbeat ({ name, process }: TaskRef): Promise<void> {
+    await this.#request('POST', 'heartbeat', { name, process: process?.id })
+  }
+
+  // --- of jobs alone ---
+
+  /** @returns the job, which is pending again */
+  async retry ({ name }: TaskRef): Promise<Snapshot> {
+    return asSnapshot(await this.#request('POST', 'retry', { name }))
+  }
+
+  async setPaused (queue: string, paused: boolean): Promise<void> {
+    await this.#request('POST', paused ? 'pause' : 'resume', { queue })
   }
 
   async purge (): Promise<number> {
@@ -135,7 +149,12 @@ function asSnapshot (value: unknown): Snapshot {
   return value
 }
 
-function pathOf ({ name, process }: TaskRef, verb = ''): string {
+/** URLs take `.` and `..` for folders, and cannot hold half of a surrogate pair. */
+export function hasUrl (name: string): boolean {
+  return name !== '.' && name !== '..' && name.isWellFormed()
+}
+
+function pathOf ({ name, process }: TaskRef): string {
   const query = process === undefined ? '' : `?process=${encodeURIComponent(process.id)}`
-  return `${encodeURIComponent(name)}${verb}${query}`
+  return `${encodeURIComponent(name)}${query}`
 }

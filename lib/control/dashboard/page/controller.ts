@@ -246,7 +246,8 @@ export class Controller {
   }
 
   #receive (data: string): void {
-    const { event, task } = JSON.parse(data) as { event: string, task: unknown }
+    const { event, task, process } = JSON.parse(data) as { event: string, task?: unknown, process?: ProcessInfo }
+    if (event === 'gone' && process !== undefined) this.store.forget(process.id)
     if (!isSnapshot(task)) return
     this.#received++
     this.store.told(task, Date.now())

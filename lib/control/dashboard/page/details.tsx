@@ -74,7 +74,7 @@ function Facts ({ task, lease, controller, acts }: { task: Snapshot, lease: numb
         <Fact label='Reason of the cancel' if={reason}>
           {reason?.code !== undefined && <code>{reason.code}</code>} {reason?.message !== undefined && <span class='text'>{safeName(reason.message)}</span>}
         </Fact>
-        <Fact label='Error' if={error}>
+        <Fact label='Error' if={task.state === 'cancelled' && reason !== undefined ? undefined : error}>
           {error?.code !== undefined && <code>{error.code}</code>} {error?.message !== undefined && <span class='text'>{safeName(error.message)}</span>}
           {error?.code === undefined && error?.message === undefined && <span class='quiet'>Its text is not shown: see the log, or exposeErrors.</span>}
         </Fact>
@@ -109,7 +109,7 @@ function Fact ({ label, children, ...rest }: { label: string, children: Componen
 function Moment ({ label, time, now }: { label: string, time: number | undefined, now: number }): JSX.Element {
   return (
     <Fact label={label} if={time}>
-      <time dateTime={iso(time!)}>{moment(time!)}</time> <span class='quiet'>{relative(time!, now)}</span>
+      <time dateTime={iso(time!)}>{moment(time!)}</time> <span class='quiet ago'>{relative(time!, now)}</span>
     </Fact>
   )
 }

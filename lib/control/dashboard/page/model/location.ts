@@ -50,7 +50,8 @@ export function writePlace (place: Place, search: string): string {
 
 export const isFiltered = (filter: Filter): boolean => Object.entries(filter).some(([key, value]) => value !== NO_FILTER[key as keyof Filter])
 
-/** What a click on the head of a column sorts by: that column, or the other way round. */
+/** What a click on the head of a column sorts by: that column, then the other way round, then as at first. */
 export function nextSort (sort: Sort, by: SortColumn): Sort {
-  return sort.by === by ? { by, descending: !sort.descending } : { by, descending: startsDescending(by) }
+  if (sort.by !== by) return { by, descending: startsDescending(by) }
+  return sort.descending === startsDescending(by) ? { by, descending: !sort.descending } : DEFAULT_SORT
 }

@@ -76,6 +76,11 @@ export class Store {
     }
   }
 
+  /** Forgets the tasks of a process that is out of reach. */
+  forget (process: string): void {
+    for (const row of this.rows.values()) if (!row.gone && row.task.process?.id === process) this.#remove(row)
+  }
+
   // --- pause ---
 
   /** From now on the rows that are shown stay as they are; the counts go on. */
