@@ -3,14 +3,17 @@ import type { Controller } from './controller'
 import { count, plural } from './model/format'
 import { isFiltered } from './model/location'
 import { safeName } from './model/names'
-import { isLive, type State } from './model/snapshot'
+import { endedOf, isLive, statesOf, type State } from './model/snapshot'
 import type { Row } from './model/store'
+import type { Filter } from './model/view'
 import { Name } from './name'
 import { say } from './notices'
 import { ask } from './question'
 
 /** How many names one request may carry. */
 const NAMES = 500
+/** Up to how many are counted before a question. */
+const COUNTED = 10_000
 
 /** What a person can do to the tasks. Each says what has come of it. */
 export class Acts {
@@ -22,10 +25,11 @@ export class Acts {
 
   /** @returns whether it was done, and not only asked */
   async cancel (task: TaskRef): Promise<boolean> {
+    const { noun } = this.#controller
     const answer = await ask({
       title: <>Cancel <Name name={task.name} />?</>,
-      text: <p>The task is asked to stop. This can take a moment.</p>,
-      act: 'Cancel the task',
+      text: <p>The {noun} is asked to stop. This can take a moment.</p>,
+      act: `Cancel the ${noun}`,
       keep: 'Keep',
       asksReason: true
     })
@@ -63,28 +67,62 @@ export class Acts {
 
   /** Cancels all live tasks that match the filter. */
   async cancelMatching (): Promise<void> {
+    const { place: { filter }, noun, paged } = this.#controller
     const rows = this.matching()
-    const { filter } = this.#controller.place
+    const number = paged ? await this.#count() : count(rows.length)
+    if (number === undefined) return
+    const many = number === '1' ? `1 live ${noun}` : `${number} live ${noun}s`
     const answer = await ask({
-      title: `Cancel ${plural(rows.length, 'live task')}?`,
+      title: `Cancel ${many}?`,
       text: isFiltered(filter)
-        ? <p>All live tasks that match the filter are asked to stop.</p>
-        : <p>No filter is set: <strong>every</strong> live task is asked to stop.</p>,
-      act: rows.length === 1 ? 'Cancel 1 task' : `Cancel ${count(rows.length)} tasks`,
+        ? <p>All live {noun}s that match the filter are asked to stop.</p>
+        : <p>No filter is set: <strong>every</strong> live {noun} is asked to stop.</p>,
+      act: `Cancel ${number} ${number === '1' ? noun : `${noun}s`}`,
       keep: 'Keep them',
       asksReason: true
     })
     if (!answer.act) return
-    say(`${plural(rows.length, 'task')} asked to stop…`)
+    say(`${many} asked to stop…`)
     await this.#do(async (api) => {
       let cancelled = 0
       let remaining = 0
-      for (const request of requestsFor(filter, rows)) {
+      for (const request of paged ? [{ ...filterOf(filter), ...filter.q !== '' && { q: filter.q } }] : requestsFor(filter, rows)) {
         const reply = await api.cancelAll({ ...request, reason: answer.reason })
         cancelled += reply.cancelled
         remaining += reply.remaining.length
       }
-      say(`${plural(cancelled, 'task')} cancelled${remaining === 0 ? '.' : `, ${count(remaining)} asked to stop and still running.`}`)
+      say(`${plural(cancelled, noun)} cancelled${remaining === 0 ? '.' : `, ${count(remaining)} asked to stop and still running.`}`)
+    })
+  }
+
+  /** How many live ones match, where the server has to be asked. */
+  async #count (): Promise<string | undefined> {
+    const { api, place: { filter: { q, prefix, state } } } = this.#controller
+    let found = 0
+    let after: string | undefined
+    const isDone = await this.#do(async () => {
+      do {
+        const page = await api.list({ limit: 1_000, after, q: q || undefined, prefix: prefix || undefined, state: statesOf(state === '' ? 'live' : state) })
+        found += page.tasks.filter(isLive).length
+        after = page.next
+      } while (after !== undefined && found < COUNTED)
+    })
+    return isDone ? `${count(found)}${after === undefined ? '' : ' or more'}` : undefined
+  }
+
+  /** Runs a failed job again. */
+  async retry (job: TaskRef): Promise<void> {
+    await this.#do(async (api) => {
+      this.#controller.take(await api.retry(job))
+      say(`${safeName(job.name)} runs again.`)
+    })
+  }
+
+  async setQueuePaused (queue: string, paused: boolean): Promise<void> {
+    await this.#do(async (api) => {
+      await api.setPaused(queue, paused)
+      await this.#controller.sync()
+      say(paused ? `The queue ${safeName(queue)} is paused: none of its jobs is started.` : `The queue ${safeName(queue)} goes on.`)
     })
   }
 
@@ -94,11 +132,10 @@ export class Acts {
   }
 
   async purge (): Promise<void> {
-    const { counts } = this.#controller.store
-    const ended = counts.completed + counts.failed + counts.cancelled
+    const { counts, noun } = this.#controller
     const answer = await ask({
-      title: `Purge ${plural(ended, 'ended task')}?`,
-      text: <p>Removes ended tasks and their results, whatever the filter. Live tasks are not affected.</p>,
+      title: `Purge ${plural(endedOf(counts), `ended ${noun}`)}?`,
+      text: <p>Removes ended {noun}s and their results, whatever the filter. Live {noun}s are not affected.</p>,
       act: 'Purge',
       keep: 'Keep them'
     })
@@ -106,30 +143,35 @@ export class Acts {
     await this.#do(async (api) => {
       const purged = await api.purge()
       await this.#controller.sync()
-      say(`${plural(purged, 'task')} removed.`)
+      say(`${plural(purged, noun)} removed.`)
     })
   }
 
-  async #do (act: (api: Controller['api']) => Promise<unknown>): Promise<void> {
+  /** @returns whether it has worked */
+  async #do (act: (api: Controller['api']) => Promise<unknown>): Promise<boolean> {
     try {
       await act(this.#controller.api)
+      return true
     } catch (error) {
       say(this.#controller.explain(error), true)
+      return false
     }
   }
 }
 
-/** The server's own filter where it has one; where only the page can tell what matches, the names. */
-function requestsFor ({ q, state, group, prefix, process }: Controller['place']['filter'], rows: Row[]): CancelFilter[] {
-  const scope = { ...process !== '' && { process } }
-  if (q === '') {
-    return [{
-      ...scope,
-      ...group !== '' && { group },
-      ...prefix !== '' && { prefix },
-      state: state === '' || state === 'live' ? ['pending', 'running'] : [state]
-    }]
+function filterOf ({ state, group, prefix, process }: Filter): CancelFilter {
+  return {
+    ...process !== '' && { process },
+    ...group !== '' && { group },
+    ...prefix !== '' && { prefix },
+    state: state === '' || state === 'live' ? ['pending', 'running'] : [state]
   }
+}
+
+/** The server's own filter where it has one; where only the page can tell what matches, the names. */
+function requestsFor (filter: Filter, rows: Row[]): CancelFilter[] {
+  if (filter.q === '') return [filterOf(filter)]
+  const scope = { ...filter.process !== '' && { process: filter.process } }
   const requests: CancelFilter[] = []
   for (let from = 0; from < rows.length; from += NAMES) {
     requests.push({ ...scope, names: rows.slice(from, from + NAMES).map(({ task }) => task.name) })

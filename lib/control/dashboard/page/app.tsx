@@ -1,7 +1,7 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
-import { Acts } from './acts'
-import type { Controller } from './controller'
+import type { Acts } from './acts'
+import type { Controller, Served } from './controller'
 import { Details } from './details'
 import { useEmitters } from './emitter'
 import { TaskList } from './list'
@@ -10,34 +10,29 @@ import { Numbers } from './numbers'
 import { Plots } from './plots'
 import { ProcessPanel } from './process'
 import { QuestionDialog } from './question'
+import { QueuesPanel } from './queues'
 import { StatisticsPanel } from './statistics'
 import { StatusBanner, StatusPill } from './status'
 import { ThemeSwitch } from './theme'
 import { Toolbar } from './toolbar'
 
-/** A phone shows the list first: the plots are one tap away. */
-const ROOMY = 760
+export interface TabProps { controller: Controller, acts: Acts }
 
-function Overview ({ controller }: { controller: Controller }): JSX.Element {
-  const [open, setOpen] = useState(() => innerWidth > ROOMY)
-  return (
-    <div>
-      <button type='button' class='link fold' aria-expanded={open} aria-controls='overview' onClick={() => setOpen(!open)}>
-        <span aria-hidden='true'>{open ? '▾' : '▸'}</span> Plots and statistics
-      </button>
-      <div class='overview' id='overview'>
-        {open && <><Plots controller={controller} /><StatisticsPanel controller={controller} /></>}
-      </div>
-    </div>
-  )
+const TITLES = { tasks: 'Tasks', jobs: 'Jobs' }
+
+interface AppProps extends TabProps {
+  /** What the server serves: each has a tab. */
+  tabs: Served[]
+  /** Goes to another tab. */
+  show: (tab: Served) => void
 }
 
-export function App ({ controller, acts }: { controller: Controller, acts: Acts }): JSX.Element {
+export function App ({ controller, acts, tabs, show }: AppProps): JSX.Element {
   useEmitters(controller.onPlace)
   return (
     <>
       <header class='top'>
-        <h1>Tasks</h1>
+        {tabs.length > 1 ? <Tabs tabs={tabs} shown={controller.serves} show={show} /> : <h1>{TITLES[controller.serves]}</h1>}
         <ProcessPanel controller={controller} />
         <StatusPill controller={controller} />
         <ThemeSwitch />
@@ -45,7 +40,7 @@ export function App ({ controller, acts }: { controller: Controller, acts: Acts 
       <main data-details={controller.place.task !== undefined || undefined} data-stale={!controller.live || undefined}>
         <StatusBanner controller={controller} />
         <Numbers controller={controller} />
-        <Overview controller={controller} />
+        <Overview controller={controller} acts={acts} />
         <div class='work'>
           <div class='tasks'>
             <Toolbar controller={controller} acts={acts} />
@@ -57,5 +52,46 @@ export function App ({ controller, acts }: { controller: Controller, acts: Acts 
       <Notice />
       <QuestionDialog />
     </>
+  )
+}
+
+function Tabs ({ tabs, shown, show }: { tabs: Served[], shown: Served, show: (tab: Served) => void }): JSX.Element {
+  return (
+    <nav class='tabs' aria-label='What is shown'>
+      {tabs.map((tab) => (
+        <a
+          key={tab} href={`?tab=${tab}`} aria-current={tab === shown ? 'page' : undefined}
+          onClick={(event) => {
+            if (event.ctrlKey || event.metaKey || event.shiftKey) return
+            event.preventDefault()
+            show(tab)
+          }}
+        >
+          {tab === shown ? <h1>{TITLES[tab]}</h1> : TITLES[tab]}
+        </a>
+      ))}
+    </nav>
+  )
+}
+
+/** A phone shows the list first: the plots are one tap away. */
+const ROOMY = 760
+
+function Overview ({ controller, acts }: TabProps): JSX.Element {
+  const [open, setOpen] = useState(() => innerWidth > ROOMY)
+  return (
+    <div>
+      <button type='button' class='link fold' aria-expanded={open} aria-controls='overview' onClick={() => setOpen(!open)}>
+        <span aria-hidden='true'>{open ? '▾' : '▸'}</span> Plots and {controller.paged ? 'queues' : 'statistics'}
+      </button>
+      <div class='overview' id='overview'>
+        {open && (
+          <>
+            <Plots controller={controller} />
+            {controller.paged ? <QueuesPanel controller={controller} acts={acts} /> : <StatisticsPanel controller={controller} />}
+          </>
+        )}
+      </div>
+    </div>
   )
 }

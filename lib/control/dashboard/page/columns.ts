@@ -2,6 +2,20 @@ import type { SortColumn } from './model/view'
 
 export interface Column { id: Exclude<SortColumn, 'attention'>, label: string, number?: true }
 
+/** What is shown of a job. The server lists them the newest first, so they are not sorted here. */
+export const JOB_COLUMNS: Array<Omit<Column, 'id'> & { id: string }> = [
+  { id: 'name', label: 'Name' },
+  { id: 'state', label: 'State' },
+  { id: 'kind', label: 'Kind' },
+  { id: 'queue', label: 'Queue' },
+  { id: 'attempts', label: 'Attempts', number: true },
+  { id: 'added', label: 'Added', number: true },
+  { id: 'duration', label: 'Duration', number: true },
+  { id: 'progress', label: 'Progress' },
+  { id: 'lease', label: 'Lease' },
+  { id: 'outcome', label: 'Outcome' }
+]
+
 /** What can be sorted by, in the order shown. */
 export const COLUMNS: Column[] = [
   { id: 'name', label: 'Name' },

@@ -2,19 +2,29 @@ import { Api, RefusedError, type ProcessInfo, type Summary, type TaskRef } from 
 import { Connection, explain } from './connection'
 import { Emitter } from './emitter'
 import { History } from './model/history'
-import { readPlace, writePlace, type Place } from './model/location'
-import { isLive, isSnapshot, keyOf, STATES, type Snapshot, type State } from './model/snapshot'
+import { writePlace, type Place } from './model/location'
+import { isLive, isSnapshot, keyOf, noCounts, STATES, statesOf, type Counts, type Snapshot, type State } from './model/snapshot'
 import { leaseEnd, Store, type Row } from './model/store'
 import { View } from './model/view'
 
 const POLL = 2_000
 const PAGE = 1_000
+/** The rows of a page, and how many requests may be made to fill it, where the server does the paging. */
+const PAGE_ROWS = 100
+const PAGE_REQUESTS = 10
+/** How long a search waits for the next key, in ms, before the server is asked. */
+const TYPING = 200
 /** How long the messages of the feed may be worked on before the browser draws, in ms. */
 const BUDGET = 8
 /** How many leases are asked for at a time. */
 const LEASES = 10
 
-/** Everything between the server and what is drawn: the tasks, the connection, the address. */
+export type Served = 'tasks' | 'jobs'
+
+/**
+ * Everything between the server and what is drawn: the tasks, the connection, the address. All tasks are held here. Of jobs, of
+ * which a store may have millions, only one page is: the server filters and pages them.
+ */
 export class Controller {
   readonly store = new Store()
   readonly view = new View(this.store)
@@ -43,19 +53,40 @@ export class Controller {
   /** The moment at which the clock of the rows stands still. */
   #frozenAt: number | undefined
 
-  constructor (base: URL) {
-    this.place = readPlace(location.search)
-    this.api = new Api(new URL('api/', base))
-    this.connection = new Connection(this.api, new URL('feed', base), {
+  /** The cursors of the pages before this one, and of the next, where the server does the paging. */
+  readonly #cursors: string[] = []
+  #next: string | undefined
+  #again = false
+  #typing: ReturnType<typeof setTimeout> | undefined
+
+  constructor (base: URL, readonly serves: Served, place: Place) {
+    const path = serves === 'tasks' ? '' : 'jobs-'
+    this.place = place
+    this.api = new Api(new URL(`${path}api/`, base))
+    this.connection = new Connection(this.api, new URL(`${path}feed`, base), {
       message: (data) => { this.#queue.push(data); this.#schedule() },
       opened: async () => { await this.sync() },
       changed: () => this.#statusChanged()
     })
-    this.view.set(this.place.filter, this.place.sort, this.now)
-    addEventListener('popstate', () => this.#follow(readPlace(location.search)))
+    this.#setView()
     document.addEventListener('visibilitychange', () => this.#schedule())
     setInterval(() => this.#tick(), 1_000)
     setInterval(() => { this.#poll().catch(() => {}) }, POLL)
+  }
+
+  /** Whether the server filters and pages. */
+  get paged (): boolean {
+    return this.serves === 'jobs'
+  }
+
+  /** How one of them is called. */
+  get noun (): string {
+    return this.serves === 'tasks' ? 'task' : 'job'
+  }
+
+  /** Of all that is kept. */
+  get counts (): Counts {
+    return this.paged ? { ...noCounts(), ...this.summary.counts } : this.store.counts
   }
 
   get live (): boolean {
@@ -88,15 +119,50 @@ export class Controller {
     const url = `${location.pathname}${writePlace(place, location.search)}`
     if (history === 'push') window.history.pushState(null, '', url)
     else window.history.replaceState(null, '', url)
-    this.#follow(place)
+    this.follow(place)
   }
 
-  #follow (place: Place): void {
+  /** Shows what the address says. */
+  follow (place: Place): void {
     const { filter, sort } = this.place
     this.place = place
-    if (filter !== place.filter || sort !== place.sort) this.view.set(place.filter, place.sort, this.rowsNow)
+    if (filter !== place.filter || sort !== place.sort) this.#setView()
+    if (filter !== place.filter && this.paged) {
+      this.#cursors.length = 0
+      clearTimeout(this.#typing)
+      this.#typing = setTimeout(() => this.#turn(), TYPING)
+    }
     this.onPlace.emit()
     this.onRows.emit()
+  }
+
+  #setView (): void {
+    this.view.set(this.place.filter, this.paged ? { by: 'added', descending: true } : this.place.sort, this.rowsNow)
+  }
+
+  // --- pages, where the server does the paging ---
+
+  get pageNumber (): number {
+    return this.#cursors.length + 1
+  }
+
+  get hasNext (): boolean {
+    return this.#next !== undefined
+  }
+
+  nextPage (): void {
+    if (this.#next !== undefined) this.#cursors.push(this.#next)
+    this.#turn()
+  }
+
+  previousPage (): void {
+    this.#cursors.pop()
+    this.#turn()
+  }
+
+  #turn (): void {
+    if (this.store.paused) this.setPaused(false)
+    this.sync().catch((error) => this.connection.failed(error))
   }
 
   /** Where a task's panel is found. */
@@ -139,24 +205,53 @@ export class Controller {
 
   /** Compares all that is known, or what is in these states, with the server's list. */
   async sync (states?: State[]): Promise<void> {
-    if (this.#syncing) return
+    if (this.#syncing) {
+      this.#again ||= states === undefined
+      return
+    }
     this.#syncing = true
     try {
-      this.store.beginSync()
-      let after: string | undefined
       do {
-        const page = await this.api.list({ limit: PAGE, after, state: states, summary: after === undefined || undefined })
-        this.#summarize(page.summary, page.missing)
-        this.store.listed(page.tasks, Date.now())
-        after = page.next
-        this.#schedule()
-      } while (after !== undefined)
-      this.store.endSync((task) => states === undefined || states.includes(task.state))
-      if (states === undefined) this.loaded = true
+        this.#again = false
+        await (this.paged ? this.#syncPage() : this.#syncAll(states))
+      } while (this.#again)
       this.#schedule()
     } finally {
       this.#syncing = false
     }
+  }
+
+  async #syncAll (states: State[] | undefined): Promise<void> {
+    this.store.beginSync()
+    let after: string | undefined
+    do {
+      const page = await this.api.list({ limit: PAGE, after, state: states, summary: after === undefined || undefined })
+      this.#summarize(page.summary, page.missing)
+      this.store.listed(page.tasks, Date.now())
+      after = page.next
+      this.#schedule()
+    } while (after !== undefined)
+    this.store.endSync((task) => states === undefined || states.includes(task.state))
+    if (states === undefined) this.loaded = true
+  }
+
+  async #syncPage (): Promise<void> {
+    const { filter: { q, prefix, state } } = this.place
+    this.store.beginSync()
+    let after = this.#cursors.at(-1)
+    let found = 0
+    // A page of the server may hold less than was asked for, and not be the last.
+    for (let requests = 0; requests < PAGE_REQUESTS && found < PAGE_ROWS; requests++) {
+      const page = await this.api.list({ limit: PAGE_ROWS - found, after, state: statesOf(state), q: q || undefined, prefix: prefix || undefined, summary: requests === 0 })
+      this.#summarize(page.summary, page.missing)
+      this.store.listed(page.tasks, Date.now())
+      found += page.tasks.length
+      after = page.next
+      if (after === undefined) break
+    }
+    this.#next = after
+    this.store.endSync(() => true)
+    this.loaded = true
   }
 
   /** Takes the server's answer about one task. */
@@ -181,6 +276,7 @@ export class Controller {
 
   async #poll (): Promise<void> {
     if (!this.live || document.hidden || this.#syncing) return
+    if (this.paged) return await this.#pollPage()
     const before = { ...this.store.counts }
     const received = this.#received
     try {
@@ -201,6 +297,14 @@ export class Controller {
     }
   }
 
+  async #pollPage (): Promise<void> {
+    try {
+      await this.sync()
+    } catch (error) {
+      this.connection.failed(error)
+    }
+  }
+
   async #refreshLeases (): Promise<void> {
     const half = (row: Row): boolean => (this.leaseLeft(row) ?? Infinity) < (row.task.lease?.ttl ?? 0) / 2
     const due = this.inView.filter((row) => isLive(row.task) && half(row)).sort((a, b) => a.seenAt - b.seenAt).slice(0, LEASES)
@@ -216,7 +320,7 @@ export class Controller {
     const now = Date.now() + this.api.ahead
     if (this.live) this.#frozenAt = undefined
     else this.#frozenAt ??= now
-    this.history.advance(Date.now(), this.live ? this.store.live : null)
+    this.history.advance(Date.now(), this.live ? this.running : null)
     this.onPlace.emit()
     this.onNumbers.emit()
     this.onRows.emit()
@@ -250,13 +354,15 @@ export class Controller {
     if (event === 'gone' && process !== undefined) this.store.forget(process.id)
     if (!isSnapshot(task)) return
     this.#received++
-    this.store.told(task, Date.now())
+    // Of a page only what is on it is of interest, and what is newer than the first of it.
+    const known = this.store.rows.has(keyOf(task))
+    if (!this.paged || known || (event === 'start' && this.#cursors.length === 0)) this.store.told(task, Date.now())
     if (event === 'start') this.history.add('started')
     else if (event === 'end' && !isLive(task)) this.history.add(task.state as 'completed' | 'failed' | 'cancelled')
   }
 
   get running (): number {
-    return this.store.counts.running + this.store.counts.cancelling
+    return this.counts.running + this.counts.cancelling
   }
 
   #tick (): void {

@@ -50,7 +50,7 @@ function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
         <button type='button' class='plain' aria-label='Close the details' onClick={() => controller.close()}>✕</button>
       </header>
       {task === undefined
-        ? <p class='quiet'>{problem ?? (fetched === 'unknown' ? 'There is no such task, or not any more.' : 'Loading…')}</p>
+        ? <p class='quiet'>{problem ?? (fetched === 'unknown' ? `There is no such ${controller.noun}, or not any more.` : 'Loading…')}</p>
         : <Facts task={task} lease={row === undefined ? task.lease?.remaining : controller.leaseLeft(row)} controller={controller} acts={acts} />}
     </section>
   )
@@ -64,9 +64,10 @@ function Facts ({ task, lease, controller, acts }: { task: Snapshot, lease: numb
   return (
     <>
       <div class='buttons'>
-        {live && <button type='button' disabled={!controller.live} onClick={() => { acts.cancel(task) }}>Cancel the task…</button>}
+        {live && <button type='button' disabled={!controller.live} onClick={() => { acts.cancel(task) }}>Cancel the {controller.noun}…</button>}
         {live && task.lease !== undefined && <button type='button' disabled={!controller.live} onClick={() => { acts.heartbeat(task) }}>Renew the lease</button>}
-        {!live && <p class='quiet'>It has ended: nothing is left to do.</p>}
+        {controller.paged && task.state === 'failed' && <button type='button' disabled={!controller.live} onClick={() => { acts.retry(task) }}>Retry the job</button>}
+        {!live && !(controller.paged && task.state === 'failed') && <p class='quiet'>It has ended: nothing is left to do.</p>}
       </div>
       <dl>
         <Fact label='State'><StateBadge state={task.state} /></Fact>

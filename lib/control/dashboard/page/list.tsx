@@ -1,7 +1,7 @@
 import type { JSX } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Acts } from './acts'
-import { columnsFor, LAYOUTS, layoutFor, type Column, type Layout } from './columns'
+import { columnsFor, JOB_COLUMNS, LAYOUTS, layoutFor, type Column, type Layout } from './columns'
 import type { Controller } from './controller'
 import { useEmitters } from './emitter'
 import { isFiltered, nextSort } from './model/location'
@@ -36,15 +36,15 @@ export function TaskList ({ controller, acts }: { controller: Controller, acts: 
   }
 
   return (
-    <div class='list card' data-layout={layout} data-group={showGroup || undefined} data-process={showProcess || undefined} ref={box}>
+    <div class='list card' data-layout={layout} data-serves={controller.serves} data-group={showGroup || undefined} data-process={showProcess || undefined} ref={box}>
       {rows.length === 0
         ? <Empty controller={controller} />
         : (
           <div
-            id='tasks' role='grid' aria-label='Tasks' aria-rowcount={rows.length + 1} aria-readonly='true'
+            id='tasks' role='grid' aria-label={controller.paged ? 'Jobs' : 'Tasks'} aria-rowcount={rows.length + 1} aria-readonly='true'
             onKeyDown={move} onFocusIn={focus.handleEnter} onFocusOut={focus.handleLeave}
           >
-            {layout === 'wide' && <Head controller={controller} columns={columnsFor({ group: showGroup, process: showProcess })} />}
+            {layout === 'wide' && (controller.paged ? <JobHead /> : <Head controller={controller} columns={columnsFor({ group: showGroup, process: showProcess })} />)}
             <div role='rowgroup' class='rows' style={{ height: `${rows.length * LAYOUTS[layout].height}px` }}>
               {items.map(({ index, start }) => {
                 const row = rows[index]
@@ -71,6 +71,7 @@ export function TaskList ({ controller, acts }: { controller: Controller, acts: 
                         await acts.cancel(row.task)
                         focus.recover()
                       }}
+                      retry={(row) => { acts.retry(row.task) }}
                     />
                     )
               })}
@@ -102,12 +103,24 @@ function Head ({ controller, columns }: { controller: Controller, columns: Colum
   )
 }
 
+function JobHead (): JSX.Element {
+  return (
+    <div role='rowgroup' class='head'>
+      <div role='row' aria-rowindex={1} class='row'>
+        {JOB_COLUMNS.map(({ id, label, number }) => <div role='columnheader' key={id} class={`${id}${number ? ' number' : ''}`}><span class='label'>{label}</span></div>)}
+        <div role='columnheader' class='action'><span class='unseen'>Act</span></div>
+      </div>
+    </div>
+  )
+}
+
 function Empty ({ controller }: { controller: Controller }): JSX.Element {
   const { status } = controller.connection
   const filtered = isFiltered(controller.place.filter)
   let text = 'Loading…'
-  if (controller.loaded) text = filtered ? 'No matching tasks.' : 'No tasks yet. They appear here as soon as the app adds one.'
-  else if (status.state === 'denied' || status.state === 'lost') text = 'Nothing is known of the tasks: the page could not load them.'
+  const { noun } = controller
+  if (controller.loaded) text = filtered ? `No matching ${noun}s.` : `No ${noun}s yet. They appear here as soon as the app adds one.`
+  else if (status.state === 'denied' || status.state === 'lost') text = `Nothing is known of the ${noun}s: the page could not load them.`
   return <p id='empty'>{text}</p>
 }
 

@@ -1,23 +1,27 @@
-import type { JSX } from 'preact'
+import type { ComponentChildren, JSX } from 'preact'
 import type { Controller } from './controller'
 import { useEmitters } from './emitter'
 import { count, elapsed } from './model/format'
 import { WINDOW } from './model/history'
+import { liveOf } from './model/snapshot'
 
 /** What is kept, and what happened lately: two sets of numbers that must not be taken for each other. */
 export function Numbers ({ controller }: { controller: Controller }): JSX.Element {
   useEmitters(controller.onNumbers, controller.onPlace)
-  const { counts, live } = controller.store
+  const { counts, paged } = controller
   const lately = controller.history.total()
   const { known } = controller.history
   const since = known >= WINDOW - 1 ? 'Last 5 minutes' : `Last 5 minutes, seen for ${elapsed(known * 1000)}`
   return (
     <section class='numbers' aria-label='Numbers'>
-      <Group id='kept' title='Kept now' hint='Live tasks, and ended ones until they are purged or make room for newer ones'>
-        <Total id='live' label='Live' value={live} note={counts.pending > 0 ? `${count(counts.pending)} pending` : undefined} />
+      <Group id='kept' title='Kept now' hint='Live ones, and ended ones until they are purged or make room for newer ones'>
+        <Total id='live' label='Live' value={liveOf(counts)} note={counts.pending > 0 ? `${count(counts.pending)} pending` : undefined} />
         <Total id='completed' label='Completed' value={counts.completed} />
-        <Total id='failed' label='Failed' value={counts.failed} />
-        <Total id='cancelled' label='Cancelled' value={counts.cancelled} />
+        {paged
+          // The engine keeps both in one set.
+          ? <Total id='failed' label='Failed or cancelled' value={counts.failed + counts.cancelled} />
+          : <Total id='failed' label='Failed' value={counts.failed} />}
+        {!paged && <Total id='cancelled' label='Cancelled' value={counts.cancelled} />}
       </Group>
       <Group id='lately' title={since} hint='Counted by this page while it was connected'>
         <Total id='lately-started' label='Started' value={lately.started} />
@@ -29,7 +33,7 @@ export function Numbers ({ controller }: { controller: Controller }): JSX.Elemen
   )
 }
 
-function Group ({ id, title, hint, children }: { id: string, title: string, hint: string, children: JSX.Element[] }): JSX.Element {
+function Group ({ id, title, hint, children }: { id: string, title: string, hint: string, children: ComponentChildren }): JSX.Element {
   return (
     <div class='card' id={id}>
       <h2 title={hint}>{title}</h2>
@@ -39,7 +43,7 @@ function Group ({ id, title, hint, children }: { id: string, title: string, hint
 }
 
 function Total ({ id, label, value, note }: { id: string, label: string, value: number, note?: string }): JSX.Element {
-  const alarm = label === 'Failed' && value > 0
+  const alarm = label.startsWith('Failed') && value > 0
   return (
     <div>
       <dt>{label}</dt>

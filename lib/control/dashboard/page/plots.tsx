@@ -27,7 +27,7 @@ export function Plots ({ controller }: { controller: Controller }): JSX.Element 
         controller={controller}
         id='running'
         caption={<span class='key running'>{count(controller.running)} running</span>}
-        label={`Running over the last five minutes: ${plural(controller.running, 'task')} now`}
+        label={`Running over the last five minutes: ${plural(controller.running, controller.noun)} now`}
         options={runningOptions}
         data={runningData}
       />

@@ -29,6 +29,7 @@ interface RowProps {
   open: boolean
   controller: Controller
   cancel: (row: Row) => void
+  retry: (row: Row) => void
 }
 
 /** Draws only what has changed: thirty rows are cheap, thirty rows at each of 200 events a second are not. */
@@ -50,6 +51,13 @@ export class TaskRow extends Component<RowProps> {
         <>
           {showGroup && <Cell id='group'><GroupOf task={task} /></Cell>}
           {showProcess && <Cell id='process'><ProcessOf process={task.process} /></Cell>}
+          {controller.paged && (
+            <>
+              <Cell id='kind'>{task.kind !== undefined && <span title={safeName(task.kind)}><Name name={task.kind} /></span>}</Cell>
+              <Cell id='queue'><span class='quiet'>{task.queue}</span></Cell>
+              <Cell id='attempts number'><span class='quiet'>{task.attempts}</span></Cell>
+            </>
+          )}
           <Cell id='added number'><Added task={task} now={now} /></Cell>
           <Cell id='duration number'><Duration task={task} now={now} /></Cell>
           <Cell id='progress'><Progress task={task} /></Cell>
@@ -61,6 +69,8 @@ export class TaskRow extends Component<RowProps> {
         <>
           <Cell id='times'><Added task={task} now={now} /><Duration task={task} now={now} prefix='ran ' /></Cell>
           <Cell id='more'>
+            {task.kind !== undefined && <span class='tag'><Name name={task.kind} /></span>}
+            {task.attempts !== undefined && task.attempts > 1 && <span class='quiet'>attempt {task.attempts}</span>}
             <GroupOf task={task} />
             {showProcess && <ProcessOf process={task.process} />}
             <Progress task={task} />
@@ -92,6 +102,11 @@ export class TaskRow extends Component<RowProps> {
           {live && (
             <button type='button' class='cancel' tabIndex={tabIndex} disabled={!canAct} aria-label={`Cancel ${name}`} onClick={() => props.cancel(row)}>
               Cancel
+            </button>
+          )}
+          {controller.paged && task.state === 'failed' && (
+            <button type='button' class='cancel' tabIndex={tabIndex} disabled={!canAct} aria-label={`Retry ${name}`} onClick={() => props.retry(row)}>
+              Retry
             </button>
           )}
         </Cell>

@@ -6,6 +6,7 @@ import { useEmitters } from './emitter'
 import { count, plural } from './model/format'
 import { isFiltered } from './model/location'
 import { safeName } from './model/names'
+import { endedOf, liveOf } from './model/snapshot'
 import { NO_FILTER, startsDescending, type Filter, type SortColumn } from './model/view'
 import { COLUMNS } from './columns'
 
@@ -21,11 +22,11 @@ interface ToolbarProps { controller: Controller, acts: Acts }
 
 export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
   useEmitters(controller.onPlace, controller.onNumbers)
-  const { place: { filter, sort }, store, view, live } = controller
+  const { place: { filter, sort }, store, view, live, counts, noun, paged } = controller
   const set = (change: Partial<Filter>): void => controller.go({ filter: { ...filter, ...change } })
-  const matching = acts.matching().length
-  const ended = store.counts.completed + store.counts.failed + store.counts.cancelled
-  const total = store.live + ended
+  const matching = paged ? liveOf(counts) : acts.matching().length
+  const ended = endedOf(counts)
+  const total = liveOf(counts) + ended
   return (
     <section class='toolbar' aria-label='Filter and acts'>
       <div class='filters'>
@@ -38,7 +39,7 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
         </select>
         <GroupSelect controller={controller} set={set} />
         <ProcessSelect controller={controller} set={set} />
-        <label class='sort'>
+        {!paged && <label class='sort'>
           <span>Sort by</span>
           <select
             id='sort' value={sort.by}
@@ -53,7 +54,7 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
           <button type='button' class='plain' aria-label='Reverse the order' onClick={() => controller.go({ sort: { ...sort, descending: !sort.descending } })}>
             {sort.descending ? '↓' : '↑'}
           </button>
-        </label>
+        </label>}
       </div>
       <div class='acts'>
         <button type='button' id='pause' aria-pressed={store.paused} onClick={() => controller.setPaused(!store.paused)}>
@@ -66,13 +67,25 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
       </div>
       <p class='hits'>
         <span id='hits' role='status'>
-          {view.rows.length === total && !isFiltered(filter) ? plural(total, 'task') : `${count(view.rows.length)} of ${plural(total, 'task')}`}
+          {view.rows.length === total && !isFiltered(filter) ? plural(total, noun) : `${count(view.rows.length)} of ${plural(total, noun)}`}
         </span>
+        {paged && <Pager controller={controller} />}
         {store.paused && <strong class='paused'>List paused</strong>}
         {filter.prefix !== '' && <Chip label={`Name begins with ${safeName(filter.prefix)}`} remove={() => set({ prefix: '' })} />}
         {isFiltered(filter) && <button type='button' class='link' onClick={() => set(NO_FILTER)}>Show all</button>}
       </p>
     </section>
+  )
+}
+
+function Pager ({ controller }: { controller: Controller }): JSX.Element {
+  const { pageNumber, hasNext } = controller
+  return (
+    <span class='pager'>
+      <button type='button' class='link' disabled={pageNumber === 1} onClick={() => controller.previousPage()}>Newer</button>
+      <span>page {count(pageNumber)}</span>
+      <button type='button' class='link' disabled={!hasNext} onClick={() => controller.nextPage()}>Older</button>
+    </span>
   )
 }
 

@@ -25,6 +25,17 @@ export const noCounts = (): Counts => ({ pending: 0, running: 0, cancelling: 0, 
 
 export const isLive = ({ state }: { state: State }): boolean => state === 'pending' || state === 'running' || state === 'cancelling'
 
+/** The states that a filter means; none for all. */
+export function statesOf (filter: '' | 'live' | 'ended' | State): State[] | undefined {
+  if (filter === '') return undefined
+  if (filter !== 'live' && filter !== 'ended') return [filter]
+  return STATES.filter((state) => isLive({ state }) === (filter === 'live'))
+}
+
+export const liveOf = ({ pending, running, cancelling }: Counts): number => pending + running + cancelling
+
+export const endedOf = ({ completed, failed, cancelled }: Counts): number => completed + failed + cancelled
+
 /** A name is unique among the live tasks of one process. */
 export const keyOf = ({ name, process }: Pick<Snapshot, 'name' | 'process'>): string => process === undefined ? name : `${process.id} ${name}`
 

@@ -1,4 +1,4 @@
-import { isLive, keyOf, noCounts, type Snapshot } from './snapshot'
+import { isLive, keyOf, liveOf, noCounts, type Snapshot } from './snapshot'
 import { naturalKey } from './names'
 
 /** A task of the list. */
@@ -43,8 +43,7 @@ export class Store {
   }
 
   get live (): number {
-    const { pending, running, cancelling } = this.counts
-    return pending + running + cancelling
+    return liveOf(this.counts)
   }
 
   /** Takes what the feed tells. */
