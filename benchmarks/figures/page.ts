@@ -76,17 +76,16 @@ async function measurePage (browser: Browser, url: string, tasks: number): Promi
 /** A server whose tasks tell so many events a second. */
 async function serve (tasks: number, events: number): Promise<{ app: FastifyInstance, url: string }> {
   const app = Fastify({ forceCloseConnections: true })
-  let timer: NodeJS.Timeout | undefined
-  app.addHook('onClose', async () => clearInterval(timer))
   await app.register(fastifyTasks)
   await app.register(tasksDashboard, { prefix: '/tasks', onRequest: [] })
-  await app.listen({ host: '127.0.0.1', port: 0 })
+  app.addHook('onClose', async () => clearInterval(timer))
   const added = Array.from({ length: tasks }, (_, index) => app.addTask(
     (_app, { signal }) => new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve())), { name: `receiver:${index}` }))
   let next = 0
-  timer = setInterval(() => {
+  const timer = setInterval(() => {
     for (let i = 0; i < events / 20; i++) added[next++ * 7919 % tasks].updateProgress(next % 100)
   }, 50)
+  await app.listen({ host: '127.0.0.1', port: 0 })
   return { app, url: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}/tasks` }
 }
 

@@ -256,11 +256,12 @@ t.test('statistics are of all that is kept, by group or prefix', async (t) => {
   const ended = (name: string, state: State, ms: number, group?: string) => task(name, state, { group, startedAt: 0, endedAt: ms })
   const tasks = [ended('r:1', 'completed', 100, 'g'), ended('r:2', 'failed', 300, 'g'), ended('r:3', 'completed', 200, 'g'), task('r:4', 'running', { group: 'g' }),
     task('x', 'cancelled'), task('m:1')]
-  t.same(statistics(tasks, 'group'), [
+  const rows = tasks.map((task) => ({ task, prefix: namePrefix(task.name) }))
+  t.same(statistics(rows, 'group'), [
     { label: 'g', live: 1, ended: 3, failed: 1, median: 200, p95: 300 },
     { label: undefined, live: 1, ended: 1, failed: 0, median: undefined, p95: undefined }
   ])
-  t.same(statistics(tasks, 'prefix').map(({ label }) => label), ['r:', 'm:', undefined])
+  t.same(statistics(rows, 'prefix').map(({ label }) => label), ['r:', 'm:', undefined])
   t.equal(quantile([1, 2, 3, 4], 0.5), 2)
 })
 

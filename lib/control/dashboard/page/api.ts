@@ -82,8 +82,9 @@ export class Api {
     return { cancelled, remaining: Array.isArray(remaining) ? remaining : [] }
   }
 
-  async heartbeat ({ name, process }: TaskRef): Promise<void> {
-    await this.#request('POST', 'heartbeat', { name, process: process?.id })
+  async heartbeat (task: TaskRef): Promise<void> {
+    if (hasUrl(task.name)) await this.#request('POST', pathOf(task, '/heartbeat'))
+    else await this.#request('POST', 'heartbeat', { name: task.name, process: task.process?.id })
   }
 
   // --- of jobs alone ---
@@ -154,7 +155,7 @@ export function hasUrl (name: string): boolean {
   return name !== '.' && name !== '..' && name.isWellFormed()
 }
 
-function pathOf ({ name, process }: TaskRef): string {
+function pathOf ({ name, process }: TaskRef, verb = ''): string {
   const query = process === undefined ? '' : `?process=${encodeURIComponent(process.id)}`
-  return `${encodeURIComponent(name)}${query}`
+  return `${encodeURIComponent(name)}${verb}${query}`
 }

@@ -4,8 +4,8 @@ import type { Controller } from './controller'
 import { useEmitters } from './emitter'
 import { count, duration, percent } from './model/format'
 import { safeName } from './model/names'
-import type { Snapshot } from './model/snapshot'
 import { statistics } from './model/statistics'
+import type { Row } from './model/store'
 import { Name } from './name'
 
 /** More are reached by the search. */
@@ -20,7 +20,7 @@ export function StatisticsPanel ({ controller }: { controller: Controller }): JS
   const by = chosen ?? (controller.store.groups.size > 0 ? 'group' : 'prefix')
   // Counted anew every two seconds: numbers that flicker are not read.
   const moment = Math.floor(Date.now() / 2000)
-  const found = useMemo(() => statistics(tasksOf(controller), by), [by, moment, controller.loaded])
+  const found = useMemo(() => statistics(rowsOf(controller), by), [by, moment, controller.loaded])
   return (
     <section class='statistics card' aria-label='Statistics'>
       <header>
@@ -67,6 +67,6 @@ export function StatisticsPanel ({ controller }: { controller: Controller }): JS
   )
 }
 
-function * tasksOf ({ store }: Controller): Generator<Snapshot> {
-  for (const { task, gone } of store.rows.values()) if (!gone) yield task
+function * rowsOf ({ store }: Controller): Generator<Row> {
+  for (const row of store.rows.values()) if (!row.gone) yield row
 }

@@ -22,7 +22,7 @@ interface ToolbarProps { controller: Controller, acts: Acts }
 
 export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
   useEmitters(controller.onPlace, controller.onNumbers)
-  const { place: { filter, sort }, store, view, live, counts, noun, paged } = controller
+  const { place: { filter }, store, view, live, counts, noun, paged } = controller
   const set = (change: Partial<Filter>): void => controller.go({ filter: { ...filter, ...change } })
   const matching = paged ? liveOf(counts) : acts.matching().length
   const ended = endedOf(counts)
@@ -39,22 +39,7 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
         </select>
         <GroupSelect controller={controller} set={set} />
         <ProcessSelect controller={controller} set={set} />
-        {!paged && <label class='sort'>
-          <span>Sort by</span>
-          <select
-            id='sort' value={sort.by}
-            onChange={({ currentTarget }) => {
-              const by = currentTarget.value as SortColumn
-              controller.go({ sort: { by, descending: startsDescending(by) } })
-            }}
-          >
-            <option value='attention'>Live and failed first</option>
-            {COLUMNS.map(({ id, label }) => <option key={id} value={id}>{label}</option>)}
-          </select>
-          <button type='button' class='plain' aria-label='Reverse the order' onClick={() => controller.go({ sort: { ...sort, descending: !sort.descending } })}>
-            {sort.descending ? '↓' : '↑'}
-          </button>
-        </label>}
+        {!paged && <SortSelect controller={controller} />}
       </div>
       <div class='acts'>
         <button type='button' id='pause' aria-pressed={store.paused} onClick={() => controller.setPaused(!store.paused)}>
@@ -75,6 +60,24 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
         {isFiltered(filter) && <button type='button' class='link' onClick={() => set(NO_FILTER)}>Show all</button>}
       </p>
     </section>
+  )
+}
+
+/** For lists without heads to click on. */
+function SortSelect ({ controller }: { controller: Controller }): JSX.Element {
+  const { sort } = controller.place
+  const choose = (by: SortColumn): void => controller.go({ sort: { by, descending: startsDescending(by) } })
+  return (
+    <label class='sort'>
+      <span>Sort by</span>
+      <select id='sort' value={sort.by} onChange={({ currentTarget }) => choose(currentTarget.value as SortColumn)}>
+        <option value='attention'>Live and failed first</option>
+        {COLUMNS.map(({ id, label }) => <option key={id} value={id}>{label}</option>)}
+      </select>
+      <button type='button' class='plain' aria-label='Reverse the order' onClick={() => controller.go({ sort: { ...sort, descending: !sort.descending } })}>
+        {sort.descending ? '↓' : '↑'}
+      </button>
+    </label>
   )
 }
 

@@ -1,5 +1,5 @@
-import { namePrefix } from './names'
-import { isLive, type Snapshot } from './snapshot'
+import { isLive } from './snapshot'
+import type { Row } from './store'
 
 /** Of the tasks that share a group, or the beginning of their names. */
 export interface Statistic {
@@ -16,10 +16,10 @@ export interface Statistic {
 interface Collected { live: number, ended: number, failed: number, durations: number[] }
 
 /** @returns one for each group or prefix, those with most tasks first */
-export function statistics (tasks: Iterable<Snapshot>, by: 'group' | 'prefix'): Statistic[] {
+export function statistics (rows: Iterable<Pick<Row, 'task' | 'prefix'>>, by: 'group' | 'prefix'): Statistic[] {
   const labelled = new Map<string | undefined, Collected>()
-  for (const task of tasks) {
-    const label = by === 'group' ? task.group : namePrefix(task.name)
+  for (const { task, prefix } of rows) {
+    const label = by === 'group' ? task.group : prefix
     let collected = labelled.get(label)
     if (collected === undefined) labelled.set(label, collected = { live: 0, ended: 0, failed: 0, durations: [] })
     if (isLive(task)) {

@@ -1,5 +1,5 @@
 import { isLive, keyOf, liveOf, noCounts, type Snapshot } from './snapshot'
-import { naturalKey } from './names'
+import { namePrefix, naturalKey } from './names'
 
 /** A task of the list. */
 export interface Row {
@@ -14,6 +14,8 @@ export interface Row {
   search: string
   /** By what the list sorts names. */
   natural: string
+  /** What the name shares with others, if it does. */
+  prefix: string | undefined
   /** The value of the sort column, as of when the row was put into its place. */
   sortValue: number | string
   /** Whether the row has changed and must be put into its place anew. */
@@ -123,6 +125,7 @@ export class Store {
       seenAt: now,
       search: task.name.toLowerCase(),
       natural: naturalKey(task.name),
+      prefix: namePrefix(task.name),
       sortValue: 0,
       dirty: false,
       listedIn: 0,
