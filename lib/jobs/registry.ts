@@ -3,7 +3,7 @@ import type { JobCounts, JobOptions, JobToAdd, WaitOptions } from '../../types/j
 import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_NOT_FAILED, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
 import { Adder, type Draft } from './adding'
 import { Canceller } from './canceller'
-import type { CompletionWaiter } from './completions'
+import type { Awaited, CompletionWaiter } from './completions'
 import type { Engine, Queue } from './engine'
 import { fieldsOf, fieldsOfEnded, Job } from './job'
 import type { Kinds } from './kinds'
@@ -175,8 +175,8 @@ export class JobRegistry {
 
   // --- what a job asks ---
 
-  async wait (queue: string, id: string, name: string, options: WaitOptions): Promise<unknown> {
-    const outcome = await waitFor(this.#completions.wait(queue, id, name), name, options)
+  async wait (job: Awaited, options: WaitOptions): Promise<unknown> {
+    const outcome = await waitFor(this.#completions.wait(job), job.name, options)
     if (outcome.state === 'completed') return outcome.result
     throw outcome.error
   }

@@ -250,9 +250,9 @@ t.test('a heartbeat is for a live job that is not being cancelled', async (t) =>
 
 t.test('a wait ends as the job does, or when it is given up', async (t) => {
   const { registry } = registryWith({ id: 'done', state: 'completed', finishedOn: 9, returnvalue: 7 }, { id: 'failed', ...failed }, { id: 'live' })
-  t.equal(await registry.wait('default', 'done', 'a', {}), 7)
-  await t.rejects(registry.wait('default', 'failed', 'a', { timeout: 10_000 }), { code: 'FST_ERR_JOB_FAILED', message: 'no' })
-  await t.rejects(registry.wait('default', 'live', 'a', { timeout: 10 }), { code: 'FST_ERR_JOB_WAIT_TIMEOUT', message: "Job 'a' has not ended within 10 ms" })
+  t.equal(await registry.wait({ queue: 'default', id: 'done', name: 'a', attempts: 1 }, {}), 7)
+  await t.rejects(registry.wait({ queue: 'default', id: 'failed', name: 'a', attempts: 1 }, { timeout: 10_000 }), { code: 'FST_ERR_JOB_FAILED', message: 'no' })
+  await t.rejects(registry.wait({ queue: 'default', id: 'live', name: 'a', attempts: 1 }, { timeout: 10 }), { code: 'FST_ERR_JOB_WAIT_TIMEOUT', message: "Job 'a' has not ended within 10 ms" })
 })
 
 t.test('all that had ended is purged, in slices', async (t) => {
