@@ -32,6 +32,14 @@ export interface EngineJobOptions extends DefaultJobOptions {
 export interface JobDefinition extends EngineJobOptions {
   /** The queue that jobs of the kind are in, one of `queues` in the processes that work it. Default `'default'`. */
   queue?: string
+  /**
+   * What becomes of a job of the kind that runs when its process closes. `'wait'`, the default: it is given `closeTimeout` to finish,
+   * then its signal aborts and it is returned to the queue. `'cancel'`: its signal aborts at once. What the handler returns after
+   * that, other than `undefined`, is the result all the same.
+   */
+  onClose?: 'wait' | 'cancel'
+  /** How long after it was added (and its `delay`) a job of the kind may be started, in ms. */
+  expiresIn?: number
   /** A JSON schema that the data must pass, checked by the app's own validator when a job is added. */
   schema?: object
   /** How long an attempt may take, in ms. Then its signal aborts and, once it has stopped, the attempt has failed. */
@@ -42,6 +50,8 @@ export interface JobDefinition extends EngineJobOptions {
 export interface JobOptions extends EngineJobOptions {
   /** Non-empty and unique among the live jobs of the whole fleet. Left out, it is generated. */
   name?: string
+  /** How long after it was added (and its `delay`) the job may be started, in ms. Then it ends as cancelled, with FST_ERR_JOB_EXPIRED. */
+  expiresIn?: number
   /** A lease in ms, as for tasks. Runs from the start of each attempt and is renewed from any process. */
   ttl?: number
 }
@@ -173,6 +183,6 @@ export interface FastifyJobsOptions {
   removeOnFail?: boolean | number | KeepJobs
   /** How long a cancel waits for the job to stop, in ms. Default 5,000. */
   cancelTimeout?: number
-  /** How long `app.close()` waits for the jobs that run here to stop and be handed back, in ms. Default 10,000. */
+  /** How long `app.close()` lets the jobs that run here finish before it stops them, in ms. Default 10,000. */
   closeTimeout?: number
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { JobOptions } from '../../types/job'
 import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../shared/errors'
+import { omitUndefined } from '../shared/option-checks'
 import type { Engine } from './engine'
 import type { Kinds } from './kinds'
 import { freeName } from './names'
@@ -35,22 +36,24 @@ export class Adder {
     const { name = `job-${randomUUID()}`, ttl, ...engineOptions } = checkJobOptions(jobOptions)
     const defined = this.#kinds.get(kind)
     if (defined === undefined) throw new FST_ERR_JOB_UNKNOWN_KIND(String(kind))
-    const { schema, timeout, queue, sizeLimit, ...rest } = { ...defined.options, ...engineOptions }
+    const { schema, timeout, queue, onClose, expiresIn, sizeLimit, ...rest } = { ...defined.options, ...engineOptions }
     const copy = copyData(kind, data)
     defined.validate?.(copy)
     checkSize(kind, copy, sizeLimit)
-    return { queue, kind, payload: { name, data: copy, ttl }, options: { ...rest, jobId: randomUUID(), deduplication: { id: name } } }
+    const expiresAt = expiresIn === undefined ? undefined : Date.now() + (rest.delay ?? 0) + expiresIn
+    return { queue, kind, payload: { name, data: copy, ...omitUndefined({ ttl, expiresAt }) }, options: { ...rest, jobId: randomUUID(), deduplication: { id: name } } }
   }
 
   /** @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_ENGINE_UNAVAILABLE */
   async add ({ queue, kind, payload, options }: Draft): Promise<Stored> {
-    const stored: Stored = await this.#engine.request(queue, async (engineQueue) => {
-      const first = await engineQueue.add(kind, payload, options)
-      // The name of a job that has ended is free, even where its key was left.
-      return first.id !== options.jobId && await freeName(engineQueue, payload.name) ? engineQueue.add(kind, payload, options) : first
+    return this.#engine.request(queue, async (engineQueue) => {
+      let stored: Stored = await engineQueue.add(kind, payload, options)
+      if (stored.id === options.jobId) return stored
+      // The name of one that has ended is free, even where its key was left.
+      if (await freeName(engineQueue, payload.name)) stored = await engineQueue.add(kind, payload, options)
+      if (stored.id === options.jobId) return stored
+      throw new FST_ERR_JOB_NAME_IN_USE(payload.name)
     })
-    if (stored.id !== options.jobId) throw new FST_ERR_JOB_NAME_IN_USE(payload.name)
-    return stored
   }
 
   /** Each of them, or why it was not stored, in the same order. */

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
-import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_STORE } from '../shared/errors'
+import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_STORE, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
 import { omitUndefined } from '../shared/option-checks'
 import { load } from '../shared/optional-peer'
 import { createConnection, type StoreConnection } from './connection'
@@ -12,7 +12,7 @@ import { Requests, RESPONSE_TIMEOUT } from './requests'
 import type { Payload, Stored } from './serialization'
 
 export type Queue = bullmq.Queue<Payload, unknown, string>
-export type Processor = (job: Stored, token?: string) => Promise<unknown>
+export type Processor = (queue: string, job: Stored, token?: string) => Promise<unknown>
 type Part = Pick<bullmq.QueueBase, 'on' | 'waitUntilReady' | 'close' | 'getBackend'>
 
 /** How long between two attempts to reach the store, in ms. */
@@ -21,17 +21,18 @@ const RETRY_INTERVAL = 500
 const PART_TIMEOUT = RESPONSE_TIMEOUT / 6
 
 /** BullMQ's events, and those that this plugin publishes itself. */
-const FORWARDED = ['added', 'waiting', 'active', 'progress', 'completed', 'failed', 'removed', 'cancel', 'heartbeat']
+const FORWARDED = ['added', 'waiting', 'active', 'progress', 'completed', 'failed', 'removed', 'cancel', 'heartbeat', 'parked', 'room']
 
 /** BullMQ's queues and their events and, for those that this process works, their workers: opened, used and closed. */
 export class Engine {
   /**
    * BullMQ's events, each with its `queue`; `lost` with the ids of running jobs that are no longer this worker's; and `ended` with
-   * `queue`, `job` and `result` or `error`: a job that ran here has ended, and the store has accepted how.
+   * `queue`, `job` and `result` or `error`: a job that ran here has ended, and the store has accepted how. `working` with the name of
+   * a queue: its worker takes jobs.
    */
   readonly events = new EventEmitter()
   private readonly opened = new Map<string, Queue>()
-  private readonly workers = new Set<bullmq.Worker>()
+  private readonly workers = new Map<string, bullmq.Worker>()
   private names: string[] = []
   private parts: Part[] = []
   private reached = false
@@ -85,7 +86,10 @@ export class Engine {
   /** From now on the workers take jobs. */
   work (): void {
     this.working = true
-    for (const worker of this.workers) worker.run().catch(this.reportProblem)
+    for (const [name, worker] of this.workers) {
+      worker.run().catch(this.reportProblem)
+      this.events.emit('working', name)
+    }
   }
 
   /** Each time from the start: what BullMQ makes for PostgreSQL stays failed once it failed to connect. */
@@ -130,7 +134,7 @@ export class Engine {
     await this.add(queueEvents)
     const settings = worked.get(name)
     if (settings === undefined) return
-    const worker = await this.add(new this.bullmq.Worker(stored, this.processor, {
+    const worker = await this.add(new this.bullmq.Worker(stored, (job, token) => this.processor(name, job as Stored, token), {
       ...common,
       ...settings,
       lockDuration,
@@ -141,11 +145,10 @@ export class Engine {
       autorun: false
     }, backend))
     worker.on('lockRenewalFailed', (ids) => this.events.emit('lost', ids))
-    worker.on('active', (job) => this.events.emit('taken', { queue: name, job }))
     worker.on('completed', (job, result) => this.events.emit('ended', { queue: name, job, result }))
     // An attempt that failed and is followed by another is no end.
     worker.on('failed', (job, error) => { if (job?.finishedOn !== undefined) this.events.emit('ended', { queue: name, job, error }) })
-    this.workers.add(worker)
+    this.workers.set(name, worker)
   }
 
   private async add<T extends Part> (part: T): Promise<T> {
@@ -163,8 +166,8 @@ export class Engine {
    * FST_ERR_JOB_INVALID_TEXT
    */
   async request<T> (queue: string, operation: (queue: Queue) => Promise<T>): Promise<T> {
-    const opened = this.opened.get(queue)
-    if (!this.reached || opened === undefined) throw this.closing ? new FST_ERR_JOBS_CLOSED() : new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause: this.lastProblem })
+    if (!this.reached && this.closing) throw new FST_ERR_JOBS_CLOSED()
+    const opened = this.queue(queue)
     const { outage } = this.connection
     if (outage !== undefined) throw new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause: this.lastProblem ?? outage })
     const answer = await this.requests.run(() => operation(opened))
@@ -172,8 +175,19 @@ export class Engine {
     return answer
   }
 
+  /**
+   * BullMQ's own queue.
+   * @throws FST_ERR_JOB_UNKNOWN_QUEUE, FST_ERR_JOB_ENGINE_UNAVAILABLE
+   */
+  queue (name: string): Queue {
+    if (!this.names.includes(name)) throw new FST_ERR_JOB_UNKNOWN_QUEUE(name)
+    const queue = this.opened.get(name)
+    if (!this.reached || queue === undefined) throw new FST_ERR_JOB_ENGINE_UNAVAILABLE({ cause: this.lastProblem })
+    return queue
+  }
+
   /** Publishes an event to every process of the fleet. Through the queue's own connection: BullMQ's producer would open another. */
-  async publish (queue: string, event: 'cancel' | 'heartbeat' | 'hello', jobId: string, more: Record<string, string> = {}): Promise<string> {
+  async publish (queue: string, event: 'cancel' | 'heartbeat' | 'hello' | 'parked' | 'room', jobId: string, more: Record<string, string> = {}): Promise<string> {
     return this.opened.get(queue)!.getBackend().publishEvent({ event, jobId, ...more }, 10_000)
   }
 
@@ -184,7 +198,7 @@ export class Engine {
     this.closing = true
     // Closing a connection that is lost, BullMQ would wait for its return. No longer tried, it ends soon.
     if (this.reached) await this.connection.reconnectsStopped()
-    await Promise.all(Array.from(this.workers, (worker) => worker.close()))
+    await Promise.all(Array.from(this.workers.values(), (worker) => worker.close()))
   }
 
   /** Leaves the store, within `timeout` ms whatever its state. */

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events'
+import type * as bullmq from 'bullmq'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import type * as types from '../../types/job'
@@ -46,6 +47,11 @@ declare module 'fastify' {
     retryJob<T = unknown>(name: string): Promise<types.Job<T>>
     /** Removes the jobs that have ended, in the whole fleet. @returns how many */
     purgeJobs(): Promise<number>
+    /**
+     * BullMQ's own queue of this name, for what it has besides: flows, job logs, metrics. Default that of kinds that name none.
+     * @throws FST_ERR_JOB_UNKNOWN_QUEUE, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED
+     */
+    jobQueue(name?: string): bullmq.Queue
     /** The live jobs of the fleet: each that is live throughout is in it once. Each is as it was when it was read. */
     jobs(): AsyncIterableIterator<types.Job>
     /** Starts no more jobs of the queue, or of any, in the whole fleet. Those that run go on. @throws FST_ERR_JOB_UNKNOWN_QUEUE */
@@ -81,6 +87,7 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   app.decorate('resumeJobs', async (queue?: string) => requireOpen().resume(queue))
   app.decorate('jobCounts', async (queue?: string) => requireOpen().counts(queue))
   app.decorate('jobEvents', jobs.events)
+  app.decorate('jobQueue', (name?: string) => jobs.queue(name))
   app.decorate(kJobsControlBackend, createJobsBackend(requireOpen, jobs.events))
 
   app.addHook('onReady', () => jobs.onReady())
@@ -88,17 +95,17 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   app.addHook('onClose', () => jobs.onClose())
 }
 
+interface FastifyJobsPlugin extends FastifyPluginAsync<types.FastifyJobsOptions> {
+  default: FastifyJobsPlugin
+  fastifyJobs: FastifyJobsPlugin
+  errors: typeof errors
+}
+
 /** Jobs: durable work that any process of a fleet may run, stored by BullMQ, run as tasks. */
-const fastifyJobs = fp(plugin, { fastify: '5.x', name: 'fastify-tasks-jobs', dependencies: ['fastify-tasks'] }) as fastifyJobs.FastifyJobsPlugin
+const fastifyJobs = fp(plugin, { fastify: '5.x', name: 'fastify-tasks-jobs', dependencies: ['fastify-tasks'] }) as FastifyJobsPlugin
 
 // eslint-disable-next-line @typescript-eslint/no-redeclare -- types alone, for `import type { Job } from 'fastify-tasks/jobs'`
 namespace fastifyJobs {
-  export interface FastifyJobsPlugin extends FastifyPluginAsync<types.FastifyJobsOptions> {
-    default: FastifyJobsPlugin
-    fastifyJobs: FastifyJobsPlugin
-    errors: typeof errors
-  }
-
   /**
    * The kinds of jobs, to be declared by the user, so that `addJob` knows data and result:
    * `declare module 'fastify-tasks/jobs' { interface JobKinds { thumbnail: { data: { id: number }, result: string } } }`

@@ -1,13 +1,12 @@
 import type { JobSnapshot, Job as PublicJob, WaitOptions } from '../../types/job'
 import type { TaskProgress, TaskState } from '../../types/task'
-import type { Awaited } from './completions'
 import { checkWaitOptions } from './options'
 import { outcomeOf, type Ended } from './outcomes'
 import { readFailure, startsOf, type Stored } from './serialization'
 
 /** What a job asks of those who made it. */
 export interface JobOwner {
-  wait (job: Awaited, options: WaitOptions): Promise<unknown>
+  wait (queue: string, id: string, name: string, options: WaitOptions): Promise<unknown>
   heartbeat (queue: string, id: string): Promise<boolean>
 }
 
@@ -99,8 +98,7 @@ export class Job implements PublicJob<any> {
     const checked = checkWaitOptions(options)
     if (this.state === 'completed') return this.result
     if (this.error !== undefined) throw this.error
-    const { queue, id, name } = this
-    return this.#owner.wait({ queue, id, name, attempts: this.state === 'pending' ? this.attempts + 1 : this.attempts }, checked)
+    return this.#owner.wait(this.queue, this.id, this.name, checked)
   }
 
   async heartbeat (): Promise<boolean> {

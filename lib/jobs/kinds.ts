@@ -30,6 +30,11 @@ export class Kinds {
     return this.#kinds.get(name)
   }
 
+  /** The kinds of a queue. */
+  namesOf (queue: string): string[] {
+    return [...this.#kinds].filter(([, { options }]) => options.queue === queue).map(([name]) => name)
+  }
+
   /** The queues that have kinds here. */
   get queues (): Set<string> {
     return new Set(Array.from(this.#kinds.values(), ({ options }) => options.queue))

@@ -1,13 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOBS_NOT_READY } from '../shared/errors'
 import { whenReady } from '../shared/when-ready'
 import { readStopRequests } from './canceller'
 import { CompletionWaiter } from './completions'
-import { Engine } from './engine'
+import { Engine, type Queue } from './engine'
 import { JobEvents } from './events'
 import { Kinds } from './kinds'
+import { MisroutedJobs } from './misrouted'
 import { adoptForeignJobs } from './names'
-import type { Settings } from './options'
+import { checkText, DEFAULT_QUEUE, type Settings } from './options'
 import { Outcomes } from './outcomes'
 import { JobRegistry } from './registry'
 import { retentionOf } from './retention'
@@ -25,9 +27,12 @@ export class JobsLifecycle {
   readonly #completions: CompletionWaiter
   readonly #outcomes: Outcomes
   readonly #registry: JobRegistry
+  readonly #misrouted: MisroutedJobs
   #phase: 'booting' | 'open' | 'closed' = 'booting'
   #drained: Promise<void> | undefined = undefined
   #closeTimer: NodeJS.Timeout | undefined = undefined
+  /** When what runs here has been told to stop. */
+  readonly #stopped = withResolvers()
 
   /** @throws FST_ERR_JOB_MISSING_PACKAGE */
   constructor (app: FastifyInstance, settings: Settings) {
@@ -40,7 +45,11 @@ export class JobsLifecycle {
     this.#registry = new JobRegistry(this.#engine, this.#completions, this.#outcomes, this.kinds, settings.cancelTimeout)
     this.events = new JobEvents(this.#engine, (queue, id) => this.#registry.read(queue, id), app.log)
     adoptForeignJobs(this.#engine, this.#outcomes)
+    this.#misrouted = this.#runner.misrouted = new MisroutedJobs(this.#engine, this.kinds, (queue) => (
+      this.#runner.count(queue) < (settings.worked.get(queue)?.concurrency ?? 0)
+    ))
     const { events } = this.#engine
+    events.on('working', (queue) => this.#misrouted.announce(queue))
     events.on('cancel', ({ queue, requests }) => {
       for (const { id, reason, removed } of readStopRequests(requests)) {
         this.#runner.cancel(id, reason)
@@ -59,6 +68,16 @@ export class JobsLifecycle {
     throw this.#phase === 'closed' ? new FST_ERR_JOBS_CLOSED() : new FST_ERR_JOBS_NOT_READY()
   }
 
+  /**
+   * BullMQ's own queue, for what it has besides.
+   * @throws FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED, FST_ERR_JOB_UNKNOWN_QUEUE, FST_ERR_JOB_ENGINE_UNAVAILABLE
+   */
+  queue (name: string = DEFAULT_QUEUE): Queue {
+    this.requireOpen()
+    checkText('queue', name)
+    return this.#engine.queue(name)
+  }
+
   async onReady (): Promise<void> {
     await this.kinds.seal()
     await this.#engine.open(this.kinds.queues)
@@ -68,31 +87,38 @@ export class JobsLifecycle {
 
   preClose (): void {
     this.#drain()
-    // A request in flight that waits for a job must not keep the app from closing.
-    this.#closeTimer ??= setTimeout(() => this.#close(), this.#settings.closeTimeout)
   }
 
   async onClose (): Promise<void> {
-    const { closeTimeout } = this.#settings
-    clearTimeout(this.#closeTimer)
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<boolean>((resolve) => { timer = setTimeout(resolve, closeTimeout, true) })
-    if (await Promise.race([this.#drain(), late])) {
+    const { closeTimeout, cancelTimeout } = this.#settings
+    const drained = this.#drain()
+    const late = this.#stopped.promise.then(() => sleep(Math.min(closeTimeout, cancelTimeout), true, { ref: false }))
+    if (await Promise.race([drained, late]) === true) {
       const jobs = this.#runner.names
       if (jobs.length > 0) this.#app.log.warn({ jobs }, 'Jobs are still running after the app was closed')
       else this.#app.log.warn('The job store did not respond; closing without it')
     }
     // How the last of them ended is still to be written.
     await Promise.race([this.#outcomes.flush(), late])
-    clearTimeout(timer)
+    clearTimeout(this.#closeTimer)
     this.#close()
     await this.#engine.close(closeTimeout)
   }
 
-  /** Returns what runs here to its queue. Called once closing has begun, while requests in flight may still ask for jobs. */
+  /**
+   * Takes no more jobs; those that run here may finish within `closeTimeout`. Called once closing has begun, while requests in flight
+   * may still ask for jobs.
+   */
   #drain (): Promise<void> {
-    this.#runner.stopAll()
-    this.#drained ??= this.#engine.drainWorkers()
+    if (this.#drained !== undefined) return this.#drained
+    this.#runner.leave()
+    this.#closeTimer = setTimeout(() => {
+      this.#runner.stopAll()
+      // A request in flight that waits for a job must not keep the app from closing.
+      this.#close()
+      this.#stopped.resolve()
+    }, this.#settings.closeTimeout)
+    this.#drained = this.#engine.drainWorkers()
     return this.#drained
   }
 
@@ -100,5 +126,12 @@ export class JobsLifecycle {
     this.#phase = 'closed'
     this.#completions.close()
     this.events.close()
+    this.#misrouted.close()
   }
+}
+
+function withResolvers (): { promise: Promise<void>, resolve: () => void } {
+  let resolve!: () => void
+  const promise = new Promise<void>((_resolve) => { resolve = _resolve })
+  return { promise, resolve }
 }

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { FastifyJobsOptions, JobDefinition, JobOptions, JobToAdd, QueueSettings, WaitOptions } from '../../types/job'
 import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
-import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, type OptionCheck, type OptionChecks } from '../shared/option-checks'
+import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, oneOf, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 
 const retention: OptionCheck = ['true, false, a count, or { age in s, count }',
   (value) => boolean[1](value) || integer(0)[1](value) || isObjectOf(value, { age: integer(0), count: integer(0), limit: integer(0) })]
@@ -71,8 +71,8 @@ const PLUGIN_OPTIONS: OptionChecks = {
   closeTimeout: integer(0)
 }
 
-const DEFINITION_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, queue: queueName, schema: object, timeout: integer(1) }
-const JOB_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, name: nonEmptyString, ttl: integer(1) }
+const DEFINITION_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, queue: queueName, expiresIn: integer(1), onClose: oneOf('cancel', 'wait'), schema: object, timeout: integer(1) }
+const JOB_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, expiresIn: integer(1), name: nonEmptyString, ttl: integer(1) }
 
 const KEPT = { age: 86_400, count: 1_000 }
 
@@ -135,6 +135,16 @@ export function checkJobOptions (options: JobOptions = {}): JobOptions {
   const checked = check(JOB_OPTIONS, options)
   if (checked.name !== undefined) checkName(checked.name)
   return checked
+}
+
+/** Why a stored record is none of a job that can be started: it may have been stored by something else. */
+export function findProblem (data: unknown): string | undefined {
+  if (!object[1](data)) return 'its data was not stored by addJob'
+  const { name, ttl, expiresAt } = data as Record<string, unknown>
+  if (!nonEmptyString[1](name)) return `its name must be ${nonEmptyString[0]}`
+  if (ttl !== undefined && !JOB_OPTIONS.ttl[1](ttl)) return `its ttl must be ${JOB_OPTIONS.ttl[0]}`
+  if (expiresAt !== undefined && !Number.isFinite(expiresAt)) return 'its expiresAt must be a number of ms'
+  return undefined
 }
 
 /** What PostgreSQL's index of names can hold, whatever the characters. */

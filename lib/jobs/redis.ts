@@ -128,8 +128,9 @@ export class RedisConnection implements StoreConnection {
    * trying; and it may take one up again.
    */
   async close (): Promise<void> {
-    for (const client of this.#own()) {
-      client.on('connecting', () => client.disconnect())
+    const ended = this.#own().filter(({ status }) => status !== 'end').map((client) => new Promise<void>((resolve) => client.on('end', resolve)))
+    for (const client of this.#own()) client.on('connecting', () => client.disconnect())
+    for (const client of this.#blocking) {
       // Disconnected twice, it would hold the process for two seconds more.
       if (client.status !== 'end') client.disconnect()
     }
@@ -138,8 +139,10 @@ export class RedisConnection implements StoreConnection {
     const connection = this.#connection
     connection?.off('close', this.#events.onLost)
     this.#connection = this.#client = undefined
-    // One that was never there is still being made.
+    // Of a client of the caller's it takes off its listeners alone.
     await connection?.close(true)
+    // Until then each has a timer, which would hold the process.
+    await Promise.all(ended)
   }
 }
 

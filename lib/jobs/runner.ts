@@ -1,109 +1,142 @@
 import type { FastifyInstance } from 'fastify'
 import type { Task } from '../../types/task'
-import { FST_ERR_JOB_TIMEOUT, FST_ERR_TASKS_CLOSED } from '../shared/errors'
-import type { Kinds } from './kinds'
-import { cancellation, toEngineError, startsOf, deserializeReason, type Reason, type Stored } from './serialization'
+import { FST_ERR_JOB_EXPIRED, FST_ERR_JOB_INVALID_RECORD, FST_ERR_JOB_TIMEOUT, FST_ERR_TASKS_CLOSED } from '../shared/errors'
+import { redactError } from '../shared/redaction'
+import type { Kind, Kinds } from './kinds'
+import type { MisroutedJobs } from './misrouted'
+import { findProblem } from './options'
+import { cancellation, deserializeReason, startsOf, toEngineError, type Reason, type Stored } from './serialization'
 
 /** Why a running job is stopped here without being cancelled. */
 const RELEASED = new FST_ERR_TASKS_CLOSED()
-const LOCK_LOST = new Error('The job is no longer of this process: its lock was not renewed in time')
+const LOCK_LOST = new Error('Lock lost: it was not renewed in time, so another process may run this job')
 
 /** Another process takes it within a second; this one, about to close, does not take it again. */
 const RELEASE_DELAY = 100
-/** A job whose kind no process has must not go round and round: each time it waits longer. In ms. */
-const MISROUTED_DELAY = 25
-const MAX_MISROUTED_DELAY = 1_000
 /** Cancels that came before their jobs. Older ones are found with the jobs. */
 const MAX_PENDING_CANCELS = 1_000
 
 interface Running {
+  queue: string
   job: Stored
+  kind: Kind
   task: Task
-  /** Settles when the engine has been told of the progress so far. */
+  /** What the handler returned, if only after it was told to stop. */
+  returned: unknown
+  /** Settles when BullMQ has been told of the progress so far. */
   reporting: Promise<void> | undefined
 }
 
 /** Runs each job that this process gets as a task of it. */
 export class Runner {
+  /** Where jobs of kinds go that this process has not defined. */
+  misrouted!: Pick<MisroutedJobs, 'park' | 'onRoom'>
   private readonly running = new Map<string, Running>()
   private readonly byTask = new WeakMap<Task, Running>()
   private readonly pendingCancels = new Map<string, Reason>()
   private leaving = false
 
-  constructor (private readonly app: FastifyInstance, private readonly kinds: Pick<Kinds, 'get'>) {
+  constructor (app: FastifyInstance, private readonly kinds: Pick<Kinds, 'get'>) {
     app.tasks.on('progress', (task) => {
       const entry = this.byTask.get(task)
       if (entry !== undefined) entry.reporting ??= this.report(entry)
     })
   }
 
-  /** The engine's processor: what it returns is the result, what it throws is noted as {@link toEngineError} and the like say. */
-  readonly process = async (job: Stored, token?: string): Promise<unknown> => {
-    const kind = this.kinds.get(job.name)
-    if (kind === undefined) return this.releaseToOther(job, token)
+  /** BullMQ's processor: what it returns is the result, what it throws is noted as {@link toEngineError} and the like say. */
+  readonly process = async (queue: string, job: Stored, token?: string): Promise<unknown> => {
     if (this.leaving) return this.release(job, token)
-    const { name, data, ttl, cancel = this.pendingCancels.get(job.id!) } = job.data
+    const kind = this.kinds.get(job.name)
+    if (kind === undefined) return this.releaseToOther(queue, job, token)
+    const problem = findProblem(job.data)
+    if (problem !== undefined) throw final(new FST_ERR_JOB_INVALID_RECORD(problem))
+    const { name, cancel = this.pendingCancels.get(job.id!), expiresAt = Infinity } = job.data
     if (cancel !== undefined) throw cancellation(name, deserializeReason(cancel))
+    if (startsOf(job) <= 1 && Date.now() >= expiresAt) throw cancellation(name, new FST_ERR_JOB_EXPIRED(name))
 
-    let task: Task
+    let entry: Running
     try {
-      task = kind.app.addTask((app, task) => kind.handler.call(app, app, task, data, {
-        name, kind: job.name, attempts: startsOf(job)
-      }), { name, ttl })
-    } catch (err) {
-      // A task of this process has the name, if only a copy of this job that was too slow; or the tasks are closed.
-      this.app.log.warn({ err, job: name }, 'Job cannot run here and is handed back')
-      return this.releaseToOther(job, token)
+      entry = this.start(queue, job, kind)
+    } catch (error) {
+      if (error instanceof FST_ERR_TASKS_CLOSED) return this.release(job, token)
+      throw final(error)
     }
-    const { timeout } = kind.options
-    const timer = timeout === undefined ? undefined : setTimeout(() => task.cancel(new FST_ERR_JOB_TIMEOUT(name, timeout)), timeout)
-    const entry: Running = { job, task, reporting: undefined }
-    this.running.set(job.id!, entry)
-    this.byTask.set(task, entry)
-    const [outcome] = await Promise.allSettled([task])
-    clearTimeout(timer)
+    const [outcome] = await Promise.allSettled([entry.task])
     this.running.delete(job.id!)
+    this.misrouted.onRoom(queue)
     // Not later: by then another process may have it.
     await entry.reporting
     return outcome.status === 'fulfilled' ? outcome.value : this.notCompleted(entry, token)
   }
 
-  private async notCompleted ({ job, task }: Running, token: string | undefined): Promise<never> {
+  /** @throws what `addTask` throws */
+  private start (queue: string, job: Stored, kind: Kind): Running {
+    const { name, data, ttl } = job.data
+    const { timeout } = kind.options
+    const entry: Running = { queue, job, kind, task: undefined as never, returned: undefined, reporting: undefined }
+    const info = { name, kind: job.name, attempts: startsOf(job) }
+    // A key that no task of the app's has. `'wait'`: when the app closes, what becomes of jobs is decided here.
+    const task = entry.task = kind.app.addTask((app, task): unknown => {
+      const timer = timeout === undefined ? undefined : setTimeout(() => task.cancel(new FST_ERR_JOB_TIMEOUT(name, timeout)), timeout)
+      const keep = (value: unknown): unknown => {
+        clearTimeout(timer)
+        return (entry.returned = value)
+      }
+      const drop = (error: unknown): never => {
+        clearTimeout(timer)
+        throw error
+      }
+      try {
+        const result = kind.handler.call(app, app, task, data, info)
+        // Its own task would wait for itself.
+        return result === task || !isThenable(result) ? keep(result) : Promise.resolve(result).then(keep, drop)
+      } catch (error) {
+        return drop(error)
+      }
+    }, { name: `job:${name}#${job.id!.slice(0, 8)}`, ttl, onClose: 'wait' })
+    this.running.set(job.id!, entry)
+    this.byTask.set(task, entry)
+    return entry
+  }
+
+  private async notCompleted ({ job, task, returned }: Running, token: string | undefined): Promise<unknown> {
     const { reason } = task.signal
-    if (task.state === 'failed' || reason instanceof FST_ERR_JOB_TIMEOUT) {
-      const err = toEngineError(task.state === 'failed' ? task.error : reason)
-      task.log.error({ err, attempt: job.attemptsStarted }, 'Job failed')
-      throw err
-    }
-    if (reason instanceof FST_ERR_TASKS_CLOSED) return this.release(job, token)
+    const isReleased = reason instanceof FST_ERR_TASKS_CLOSED
+    // Finished work is neither thrown away nor done again.
+    if ((isReleased || reason === LOCK_LOST) && returned !== undefined) return returned
+    if (isReleased) return this.release(job, token)
     if (reason === LOCK_LOST) throw LOCK_LOST
-    throw cancellation(job.data.name, reason)
+    if (task.state !== 'failed' && !(reason instanceof FST_ERR_JOB_TIMEOUT)) throw cancellation(job.data.name, reason)
+    const err = toEngineError(task.state === 'failed' ? task.error : reason)
+    task.log.error({ err, job: job.data.name, attempt: startsOf(job) }, 'Job failed')
+    // One that was cancelled is not tried again, whatever it threw.
+    throw task.signal.aborted && !(reason instanceof FST_ERR_JOB_TIMEOUT) ? final(err) : err
   }
 
   /**
-   * One queue serves all kinds: only so does the engine see to it that a name is unique among them, and a process finds, cancels
+   * One queue serves several kinds: only so does BullMQ see to it that a name is unique among them, and a process finds, cancels
    * and lists jobs of kinds that it does not have. The price is that a job can come to a process without its kind.
    */
-  private async releaseToOther (job: Stored, token: string | undefined): Promise<never> {
-    const misrouted = (job.data.misrouted ?? 0) + 1
-    await job.updateData({ ...job.data, misrouted })
-    return this.release(job, token, Math.min(MISROUTED_DELAY * misrouted, MAX_MISROUTED_DELAY))
+  private async releaseToOther (queue: string, job: Stored, token: string | undefined): Promise<never> {
+    const delay = this.misrouted.park(queue, job)
+    if (typeof job.data === 'object' && job.data !== null) await job.updateData({ ...job.data, misrouted: (job.data.misrouted ?? 0) + 1 })
+    return this.release(job, token, delay)
   }
 
   private async release (job: Stored, token: string | undefined, delay = RELEASE_DELAY): Promise<never> {
     await job.moveToDelayed(Date.now() + delay, token)
-    throw Object.assign(new Error('handed back'), { name: 'DelayedError' })
+    throw Object.assign(new Error('released'), { name: 'DelayedError' })
   }
 
-  /** Tells the engine how far the task is. What is reported meanwhile is told afterwards, the latest alone. */
+  /** Tells BullMQ how far the task is. What is reported meanwhile is told afterwards, the latest alone. */
   private async report (entry: Running): Promise<void> {
     const { job, task } = entry
     let told
     try {
       do await job.updateProgress((told = task.progress)!)
       while (told !== task.progress)
-    } catch (err) {
-      task.log.warn({ err }, 'Progress could not be reported')
+    } catch (error) {
+      task.log.warn({ err: redactError(error) }, 'Progress could not be reported')
     } finally {
       entry.reporting = undefined
     }
@@ -130,14 +163,37 @@ export class Runner {
     for (const id of ids) this.running.get(id)?.task.cancel(LOCK_LOST)
   }
 
-  /** Stops what runs, so that another process takes it. */
-  stopAll (): void {
+  // --- when the app closes ---
+
+  /** Starts no more jobs, and stops those of the kinds that say so, for another process to take them. */
+  leave (): void {
     this.leaving = true
+    for (const { task, kind } of this.running.values()) if (kind.options.onClose === 'cancel') task.cancel(RELEASED)
+  }
+
+  /** Stops what still runs, for another process to take it. */
+  stopAll (): void {
     for (const { task } of this.running.values()) task.cancel(RELEASED)
+  }
+
+  /** How many jobs of the queue run here. */
+  count (queue: string): number {
+    let count = 0
+    for (const entry of this.running.values()) if (entry.queue === queue) count++
+    return count
   }
 
   /** The jobs that go on regardless, for the log. */
   get names (): string[] {
     return [...this.running.values()].map(({ job }) => job.data.name)
   }
+}
+
+/** The error that makes BullMQ note the failure, and not try again. */
+function final (error: unknown): Error {
+  return Object.assign(toEngineError(error), { name: 'UnrecoverableError' })
+}
+
+function isThenable (value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

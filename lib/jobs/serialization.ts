@@ -1,5 +1,5 @@
 import type { Job as EngineJob } from 'bullmq'
-import { FST_ERR_JOB_CANCELLED, FST_ERR_JOB_FAILED } from '../shared/errors'
+import { FST_ERR_JOB_CANCELLED, FST_ERR_JOB_EXPIRED, FST_ERR_JOB_FAILED } from '../shared/errors'
 import { describeThrown } from '../shared/thrown'
 
 /** The reason of a cancel, as JSON. */
@@ -15,6 +15,8 @@ export interface Payload {
   ttl?: number
   /** Set by the first request to stop. */
   cancel?: Reason
+  /** When it is no longer to be started, in ms since the epoch. */
+  expiresAt?: number
   /** How often it came to a process that could not start it. */
   misrouted?: number
 }
@@ -107,6 +109,7 @@ export function readFailureEvent (name: string, message: string): { state: 'fail
 export function readFailure ({ data, stacktrace, failedReason }: Stored): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
   const stack = stacktrace?.at(-1) ?? ''
   const [, head, code] = CODE.exec(stack) ?? []
+  if (head === CANCELLED && code === 'FST_ERR_JOB_EXPIRED') return { state: 'cancelled', error: new FST_ERR_JOB_EXPIRED(data.name) }
   if (head === CANCELLED) {
     const cause = data.cancel === undefined
       ? Object.assign(new Error(`Job '${data.name}' was stopped where it ran`), { code })

@@ -199,6 +199,16 @@ export class FST_ERR_JOB_CANCELLED extends createError<'FST_ERR_JOB_CANCELLED', 
   override name = 'AbortError'
 }
 
+/** What waiting for a job rejects with that nobody started within its `expiresIn`. Its `name` is `AbortError`. */
+export class FST_ERR_JOB_EXPIRED extends createError<'FST_ERR_JOB_EXPIRED', [name: string]>(
+  'FST_ERR_JOB_EXPIRED', "Job '%s' was cancelled: nobody started it in time", 503) {
+  override name = 'AbortError'
+}
+
+/** A stored record is not that of a job which can be started. It fails at once, and is not tried again. */
+export const FST_ERR_JOB_INVALID_RECORD = createError<'FST_ERR_JOB_INVALID_RECORD', [problem: string]>(
+  'FST_ERR_JOB_INVALID_RECORD', 'The record of the job cannot be run: %s', 500)
+
 /** The routes, the feed or the dashboard was registered without `onRequest`. Nothing was registered. */
 export const FST_ERR_TASK_UNPROTECTED = createError<'FST_ERR_TASK_UNPROTECTED', [plugin: string]>(
   'FST_ERR_TASK_UNPROTECTED', "%s needs the option 'onRequest': an onRequest hook (or a list) that authenticates the request, such as { onRequest: app.verifyBearerAuth }, or [] to leave it open to everybody", 500, TypeError)

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_TASKS_CLOSED } from '../shared/errors'
-import { PENDING } from './tally'
+import { CANCELLING, PENDING } from './tally'
 import { Task } from './task'
 import { WAITS } from './task-record'
 import { timers } from '../shared/timers'
@@ -93,7 +93,9 @@ export class Closing {
 
   /** Lets the others finish, then cancels them. @returns those that have not stopped within `cancelTimeout` */
   private async finish (): Promise<Task[]> {
-    if (this.#waiting > 0) await within(this.host.closeTimeout, (done) => { this.#onNoneWaiting = done })
+    // One that was cancelled before has had its time.
+    const isFinishing = this.host.liveTasks.some((task) => this.mayFinish(task) && Task.stateOf(task) !== CANCELLING)
+    if (this.#waiting > 0 && isFinishing) await within(this.host.closeTimeout, (done) => { this.#onNoneWaiting = done })
     this.#phase = 'closed'
     return await this.cancel(this.host.liveTasks.filter((task) => this.mayFinish(task)))
   }

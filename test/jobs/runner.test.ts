@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import fastifyTasks from '../..'
 import type { Kind } from '../../lib/jobs/kinds'
 import { Runner } from '../../lib/jobs/runner'
+import type { Stored } from '../../lib/jobs/serialization'
 import type { Task } from '../../types/task'
 import { stored } from '../fixtures/engine'
 
@@ -13,7 +14,13 @@ async function runnerOf (t: Test, handler: Kind['handler'], options: Partial<Kin
   await app.register(fastifyTasks)
   await app.ready()
   const runner = new Runner(app, new Map([['kind', { app, handler, options: { queue: 'default', ...options } }]]))
-  return { app, runner, lines }
+  const rooms: string[] = []
+  const parked: Array<[queue: string, job: Stored]> = []
+  runner.misrouted = {
+    park: (queue, job) => parked.push([queue, job]) * 25,
+    onRoom: (queue) => { rooms.push(queue) }
+  }
+  return { app, runner, lines, rooms, parked }
 }
 
 /** In a list: a promise of a task would wait for it to end. */
@@ -29,44 +36,44 @@ function movable (more: object = {}) {
   return { moved, job: stored({ moveToDelayed: async (at: number, token: string) => { moved.push([at, token]) }, ...more }) }
 }
 
-const RELEASED = { name: 'DelayedError', message: 'handed back' }
+const RELEASED = { name: 'DelayedError', message: 'released' }
 
 t.test('a handler is told of its job, and what it returns is the result', async (t) => {
   const { app, runner, lines } = await runnerOf(t, async function (instance, task, data, job) {
     t.equal(this, app)
     t.equal(instance, app)
-    t.match(task, { name: 'a', state: 'running' })
+    t.match(task, { name: /^job:a#id$/, state: 'running' })
     t.same(task.toJSON().lease?.ttl, 60_000)
     t.same(runner.names, ['a'])
     return { data, job }
   })
   const job = stored({ data: { name: 'a', data: { n: 1 }, ttl: 60_000, misrouted: 1 }, attemptsStarted: 3 })
-  t.same(await runner.process(job), { data: { n: 1 }, job: { name: 'a', kind: 'kind', attempts: 2 } })
+  t.same(await runner.process('default', job), { data: { n: 1 }, job: { name: 'a', kind: 'kind', attempts: 2 } })
   t.same(runner.names, [])
   t.same(lines, [])
 })
 
 t.test('what a handler throws is noted and logged, with the attempt', async (t) => {
   const { runner, lines } = await runnerOf(t, async () => { throw Object.assign(new Error('no'), { code: 'E_NO' }) })
-  await t.rejects(runner.process(stored({ attemptsStarted: 2 })), { message: 'no', stack: /^Error \[E_NO\]: no\n/ })
-  t.match(lines.at(-1), { level: 50, msg: 'Job failed', attempt: 2, task: 'a', err: { message: 'no' } })
+  await t.rejects(runner.process('default', stored({ attemptsStarted: 2 })), { message: 'no', stack: /^Error \[E_NO\]: no\n/ })
+  t.match(lines.at(-1), { level: 50, msg: 'Job failed', attempt: 2, job: 'a', task: 'job:a#id', err: { message: 'no' } })
   t.same(runner.names, [])
 })
 
 t.test('an attempt that takes longer than its timeout has failed, and one that does not leaves no timer', async (t) => {
   const slow = await runnerOf(t, untilStopped, { timeout: 5 })
-  await t.rejects(slow.runner.process(stored()), { message: "Job 'a' took longer than 5 ms", stack: /^FastifyError \[FST_ERR_JOB_TIMEOUT\]: / })
+  await t.rejects(slow.runner.process('default', stored()), { message: "Job 'a' took longer than 5 ms", stack: /^FastifyError \[FST_ERR_JOB_TIMEOUT\]: / })
   t.match(slow.lines.at(-1), { msg: 'Job failed', err: { message: "Job 'a' took longer than 5 ms" } })
 
   const timers = (): number => process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length
   const before = timers()
   let during = 0
   const quick = await runnerOf(t, async () => { during = timers() }, { timeout: 60_000 })
-  await quick.runner.process(stored())
+  await quick.runner.process('default', stored())
   t.equal(during, before + 1)
   t.equal(timers(), before)
   const unlimited = await runnerOf(t, async () => { during = timers() })
-  await unlimited.runner.process(stored())
+  await unlimited.runner.process('default', stored())
   t.equal(during, before)
 })
 
@@ -75,7 +82,7 @@ t.test('a failure after the timeout is the failure that is noted', async (t) => 
     await untilStopped(app, task).catch(() => {})
     throw new Error('while cleaning up')
   }, { timeout: 5 })
-  await t.rejects(runner.process(stored()), { message: 'while cleaning up' })
+  await t.rejects(runner.process('default', stored()), { message: 'while cleaning up' })
 })
 
 t.test('a progress that the engine does not take is logged, and the job and its later progress go on', async (t) => {
@@ -89,9 +96,9 @@ t.test('a progress that the engine does not take is logged, and the job and its 
     return 'done'
   })
   const job = stored({ updateProgress: async (value: unknown) => { if (value === 50) throw new Error('away'); told.push(value) } })
-  t.equal(await runner.process(job), 'done')
+  t.equal(await runner.process('default', job), 'done')
   t.same(told, [60, 70])
-  t.match(lines, [{ level: 40, msg: 'Progress could not be reported', task: 'a', err: { message: 'away' } }])
+  t.match(lines, [{ level: 40, msg: 'Progress could not be reported', task: 'job:a#id', err: { message: 'away' } }])
 })
 
 t.test('of many reports at once the engine is told the first and the latest', async (t) => {
@@ -101,7 +108,7 @@ t.test('of many reports at once the engine is told the first and the latest', as
     return 'done'
   })
   app.addTask(async (_app, task) => { task.updateProgress(1) })
-  t.equal(await runner.process(stored({ updateProgress: async (value: unknown) => { told.push(value) } })), 'done')
+  t.equal(await runner.process('default', stored({ updateProgress: async (value: unknown) => { told.push(value) } })), 'done')
   t.same(told, [10, 30])
   t.same(lines, [])
 })
@@ -110,7 +117,7 @@ t.test('a job has not ended before the engine knows its progress', async (t) => 
   let told = (): void => {}
   const { runner } = await runnerOf(t, async (_app, task) => { task.updateProgress(10) })
   let ended = false
-  const outcome = runner.process(stored({ updateProgress: () => new Promise<void>((resolve) => { told = resolve }) })).then(() => { ended = true })
+  const outcome = runner.process('default', stored({ updateProgress: () => new Promise<void>((resolve) => { told = resolve }) })).then(() => { ended = true })
   await new Promise((resolve) => setTimeout(resolve, 5))
   t.notOk(ended)
   told()
@@ -120,7 +127,7 @@ t.test('a job has not ended before the engine knows its progress', async (t) => 
 t.test('a job is cancelled where it runs, for the reason that was sent', async (t) => {
   const { app, runner, lines } = await runnerOf(t, untilStopped)
   const started = nextTask(app)
-  const outcome = runner.process(stored()).catch((error) => error)
+  const outcome = runner.process('default', stored()).catch((error) => error)
   const [task] = await started
   runner.cancel('unknown', {})
   runner.cancel('id', { error: { name: 'RangeError', message: 'enough', code: 'E_ENOUGH' } })
@@ -129,7 +136,7 @@ t.test('a job is cancelled where it runs, for the reason that was sent', async (
   t.same(lines, [], 'and is no failure')
   // What came for the earlier run is not kept for a later one.
   const again = nextTask(app)
-  const second = runner.process(stored()).catch((error) => error)
+  const second = runner.process('default', stored()).catch((error) => error)
   await again
   runner.stopAll()
   await second
@@ -138,25 +145,25 @@ t.test('a job is cancelled where it runs, for the reason that was sent', async (
 t.test('a cancel that comes before its job, or with it, keeps it from starting', async (t) => {
   const { runner } = await runnerOf(t, async () => t.fail('it ran'))
   runner.cancel('id', { error: { name: 'Error', message: 'early', code: 'E_EARLY' } })
-  await t.rejects(runner.process(stored()), { name: 'UnrecoverableError', stack: /^JobCancelled \[E_EARLY\]/ })
+  await t.rejects(runner.process('default', stored()), { name: 'UnrecoverableError', stack: /^JobCancelled \[E_EARLY\]/ })
   const flagged = stored({ data: { name: 'a', cancel: { error: { name: 'Error', message: 'flagged', code: 'E_FLAGGED' } } } })
-  await t.rejects(runner.process(flagged), { name: 'UnrecoverableError', stack: /^JobCancelled \[E_FLAGGED\]/ })
+  await t.rejects(runner.process('default', flagged), { name: 'UnrecoverableError', stack: /^JobCancelled \[E_FLAGGED\]/ })
   t.same(runner.names, [])
 })
 
 t.test('of the cancels that come before their jobs a bounded number is kept', async (t) => {
   const { runner } = await runnerOf(t, async () => 'ran')
   for (let i = 0; i < 1_000; i++) runner.cancel(`id-${i}`, {})
-  await t.rejects(runner.process(stored({ id: 'id-0' })), { name: 'UnrecoverableError' })
+  await t.rejects(runner.process('default', stored({ id: 'id-0' })), { name: 'UnrecoverableError' })
   runner.cancel('id-1000', {})
-  t.equal(await runner.process(stored({ id: 'id-0' })), 'ran')
-  await t.rejects(runner.process(stored({ id: 'id-1' })), { name: 'UnrecoverableError' })
+  t.equal(await runner.process('default', stored({ id: 'id-0' })), 'ran')
+  await t.rejects(runner.process('default', stored({ id: 'id-1' })), { name: 'UnrecoverableError' })
 })
 
 t.test('a heartbeat renews the lease of the job that runs here', async (t) => {
   const { app, runner } = await runnerOf(t, untilStopped)
   const started = nextTask(app)
-  const outcome = runner.process(stored()).catch(() => {})
+  const outcome = runner.process('default', stored()).catch(() => {})
   const [task] = await started
   let beats = 0
   task.heartbeat = () => ++beats > 0
@@ -171,7 +178,7 @@ t.test('a heartbeat renews the lease of the job that runs here', async (t) => {
 t.test('a job that is no longer of this process is stopped here and not noted as cancelled', async (t) => {
   const { app, runner } = await runnerOf(t, untilStopped)
   const started = nextTask(app)
-  const outcome = t.rejects(runner.process(stored()), { message: 'The job is no longer of this process: its lock was not renewed in time' })
+  const outcome = t.rejects(runner.process('default', stored()), { message: 'Lock lost: it was not renewed in time, so another process may run this job' })
   await started
   runner.onLocksLost(['unknown', 'id'])
   await outcome
@@ -181,7 +188,7 @@ t.test('a job that runs when the process leaves is stopped and handed back', asy
   const { app, runner } = await runnerOf(t, untilStopped)
   const { job, moved } = movable()
   const started = nextTask(app)
-  const outcome = t.rejects(runner.process(job, 'token'), RELEASED)
+  const outcome = t.rejects(runner.process('default', job, 'token'), RELEASED)
   await started
   runner.stopAll()
   await outcome
@@ -191,37 +198,138 @@ t.test('a job that runs when the process leaves is stopped and handed back', asy
 t.test('a job that comes when the process leaves is handed back, for another to take within a second', async (t) => {
   const { runner } = await runnerOf(t, async () => t.fail('it ran'))
   const { job, moved } = movable()
-  runner.stopAll()
+  runner.leave()
   const since = Date.now()
-  await t.rejects(runner.process(job, 'token'), RELEASED)
+  await t.rejects(runner.process('default', job, 'token'), RELEASED)
   t.match(moved, [[Number, 'token']])
   t.ok(moved[0][0] >= since + 100 && moved[0][0] <= Date.now() + 100)
 })
 
-t.test('a job whose name a task of this process has is handed back, with a warning', async (t) => {
-  const { app, runner, lines } = await runnerOf(t, async () => t.fail('it ran'))
+t.test('a job and a task of one name do not meet', async (t) => {
+  const { app, runner } = await runnerOf(t, async () => 'ran')
   app.addTask(untilStopped, { name: 'a' }).then(undefined, () => {})
-  const updates: unknown[] = []
-  const { job, moved } = movable({ updateData: async (data: unknown) => { updates.push(data) } })
-  await t.rejects(runner.process(job, 'token'), RELEASED)
-  t.match(moved, [[Number, 'token']])
-  t.match(updates, [{ misrouted: 1 }], 'which is no attempt')
-  t.match(lines, [{ level: 40, msg: 'Job cannot run here and is handed back', job: 'a', err: { code: 'FST_ERR_TASK_NAME_IN_USE' } }])
+  t.equal(await runner.process('default', stored()), 'ran')
+})
+
+t.test('a record that cannot be run fails at once, for good', async (t) => {
+  const { runner } = await runnerOf(t, async () => t.fail('it ran'))
+  for (const data of [null, 'text', {}, { name: '' }, { name: 1 }, { name: 'a', ttl: 2 ** 31 }, { name: 'a', ttl: 0 }, { name: 'a', expiresAt: 'x' }]) {
+    await t.rejects(runner.process('default', stored({ data })), { name: 'UnrecoverableError', stack: /FST_ERR_JOB_INVALID_RECORD/ })
+  }
   t.same(runner.names, [])
 })
 
-t.test('a job of an unknown kind is passed on, each time for longer, up to a second', async (t) => {
-  const { runner, lines } = await runnerOf(t, async () => t.fail('it ran'))
-  for (const [misrouted, delay] of [[undefined, 25], [1, 50], [38, 975], [39, 1_000], [100, 1_000]]) {
-    const updates: unknown[] = []
-    const { job, moved } = movable({
-      name: 'unknown', data: { name: 'a', data: 1, misrouted }, updateData: async (data: unknown) => { updates.push(data) }
-    })
-    const since = Date.now()
-    await t.rejects(runner.process(job, 'token'), RELEASED)
-    t.same(updates, [{ name: 'a', data: 1, misrouted: (misrouted ?? 0) + 1 }])
-    t.match(moved, [[Number, 'token']])
-    t.ok(moved[0][0] >= since + delay! && moved[0][0] <= Date.now() + delay!)
-  }
+t.test('what addTask refuses fails at once, unless the tasks are closed', async (t) => {
+  const { app, runner } = await runnerOf(t, async () => t.fail('it ran'))
+  app.addTask(untilStopped, { name: 'job:a#id' }).then(undefined, () => {})
+  await t.rejects(runner.process('default', stored()), { name: 'UnrecoverableError', stack: /FST_ERR_TASK_NAME_IN_USE/ })
+  await app.close()
+  const { job, moved } = movable({ id: 'other' })
+  await t.rejects(runner.process('default', job, 'token'), RELEASED)
+  t.equal(moved.length, 1)
+})
+
+t.test('a job that nobody started in time is cancelled, and one that was started is not', async (t) => {
+  const { runner } = await runnerOf(t, async () => 'ran')
+  const late = stored({ data: { name: 'a', data: {}, expiresAt: Date.now() - 1 } })
+  await t.rejects(runner.process('default', late), { name: 'UnrecoverableError', stack: /^JobCancelled \[FST_ERR_JOB_EXPIRED\]/ })
+  t.equal(await runner.process('default', stored({ data: { name: 'a', expiresAt: Date.now() + 60_000 } })), 'ran')
+  t.equal(await runner.process('default', stored({ attemptsStarted: 2, data: { name: 'a', expiresAt: 1 } })), 'ran', 'another attempt')
+})
+
+t.test('a job of an unknown kind is put back for as long as it is told', async (t) => {
+  const { runner, lines, parked } = await runnerOf(t, async () => t.fail('it ran'))
+  const updates: unknown[] = []
+  const { job, moved } = movable({
+    name: 'unknown', data: { name: 'a', data: 1, misrouted: 1 }, updateData: async (data: unknown) => { updates.push(data) }
+  })
+  const since = Date.now()
+  await t.rejects(runner.process('default', job, 'token'), RELEASED)
+  t.same(updates, [{ name: 'a', data: 1, misrouted: 2 }])
+  t.match(moved, [[Number, 'token']])
+  t.ok(moved[0][0] >= since + 25 && moved[0][0] <= Date.now() + 25)
+  t.match(parked, [['default', { name: 'unknown' }]])
+  const broken = movable({ name: 'unknown', data: null })
+  await t.rejects(runner.process('default', broken.job, 'token'), RELEASED)
+  t.equal(broken.moved.length, 1, 'and a broken one too')
   t.same(lines, [], 'without a word')
+})
+
+t.test('when the process leaves, jobs may finish, but for those of kinds that are cancelled', async (t) => {
+  let release = (_value: unknown): void => {}
+  const waiting = await runnerOf(t, () => new Promise((resolve) => { release = resolve }))
+  const started = nextTask(waiting.app)
+  const outcome = waiting.runner.process('default', stored())
+  await started
+  t.equal(waiting.runner.count('default'), 1)
+  t.equal(waiting.runner.count('other'), 0)
+  waiting.runner.leave()
+  release('result')
+  t.equal(await outcome, 'result')
+  t.same(waiting.rooms, ['default'])
+
+  const cancelled = await runnerOf(t, untilStopped, { onClose: 'cancel' })
+  const { job, moved } = movable()
+  const start = nextTask(cancelled.app)
+  const released = t.rejects(cancelled.runner.process('default', job, 'token'), RELEASED)
+  await start
+  cancelled.runner.leave()
+  await released
+  t.equal(moved.length, 1)
+})
+
+t.test('what a handler returns after it was told to stop for another process is its result', async (t) => {
+  for (const stop of [(runner: Runner) => runner.stopAll(), (runner: Runner) => runner.onLocksLost(['id'])]) {
+    for (const result of ['done', null, 0, undefined]) {
+      const { app, runner } = await runnerOf(t, async (_app, task) => {
+        await new Promise((resolve) => task.signal.addEventListener('abort', resolve))
+        return result
+      })
+      const { job, moved } = movable()
+      const started = nextTask(app)
+      const outcome = runner.process('default', job, 'token').catch((error) => error)
+      await started
+      stop(runner)
+      if (result === undefined) t.match(await outcome, Error)
+      else t.equal(await outcome, result)
+      t.equal(moved.length, result === undefined && stop.toString().includes('stopAll') ? 1 : 0)
+    }
+  }
+})
+
+t.test('what a handler throws after it was told to stop for another process is not its failure', async (t) => {
+  const { app, runner, lines } = await runnerOf(t, async (_app, task) => {
+    await new Promise((resolve) => task.signal.addEventListener('abort', resolve))
+    throw new Error('of its own')
+  })
+  const { job, moved } = movable()
+  const started = nextTask(app)
+  const outcome = t.rejects(runner.process('default', job, 'token'), RELEASED)
+  await started
+  runner.stopAll()
+  await outcome
+  t.equal(moved.length, 1)
+  t.notMatch(lines, [{ msg: 'Job failed' }])
+})
+
+t.test('a job that fails after it was cancelled is not tried again', async (t) => {
+  const { app, runner, lines } = await runnerOf(t, async (_app, task) => {
+    await new Promise((resolve) => task.signal.addEventListener('abort', resolve))
+    throw new Error('of its own')
+  })
+  const started = nextTask(app)
+  const outcome = t.rejects(runner.process('default', stored()), { name: 'UnrecoverableError', message: 'of its own' })
+  await started
+  runner.cancel('id', {})
+  await outcome
+  t.match(lines.at(-1), { msg: 'Job failed', err: { message: 'of its own' } })
+})
+
+t.test('a handler may throw at once, and must not return its own task', async (t) => {
+  const thrower = await runnerOf(t, () => { throw new Error('at once') })
+  await t.rejects(thrower.runner.process('default', stored()), { message: 'at once' })
+  const own = await runnerOf(t, (_app, task) => task as never)
+  await t.rejects(own.runner.process('default', stored()), { message: /returned itself/ })
+  const plain = await runnerOf(t, () => 7 as never)
+  t.equal(await plain.runner.process('default', stored()), 7)
 })

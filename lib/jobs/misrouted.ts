@@ -1,0 +1,124 @@
+import type { Engine } from './engine'
+import type { Kinds } from './kinds'
+import type { Stored } from './serialization'
+
+/** How long a job waits that came to a process without its kind: the first time 25 ms, each time four times longer, up to five minutes. */
+const FIRST_DELAY = 25
+const MAX_DELAY = 300_000
+/** How long between two of them at least, so that their number costs nothing. In ms. */
+const SPACING = 50
+/** How long until the fleet is asked who works their kinds, and how long at most until it is asked again. In ms. */
+const ASK_DELAY = 250
+const MAX_ASK_DELAY = 60_000
+/** How many of a kind are woken for a process that has room. */
+const WOKEN = 100
+/** How many of a kind are remembered. The others come back by themselves. */
+const REMEMBERED = 10_000
+
+/**
+ * Jobs of kinds that this process has not defined. BullMQ gives a worker whatever comes first in its queue: the job is put back for
+ * longer and longer, so that it slows no other down, and is woken when a process that has its kind has room for it.
+ */
+export class MisroutedJobs {
+  /** By queue and kind, when each comes back by itself. */
+  readonly #parked = new Map<string, Map<string, Map<string, number>>>()
+  /** By how often they came, when the last of those comes back. */
+  readonly #slots: number[] = []
+  /** By queue, the kinds of which others have jobs, and for which there was no room here. */
+  readonly #wanted = new Map<string, Set<string>>()
+  #askDelay = ASK_DELAY
+  #asking: NodeJS.Timeout | undefined = undefined
+
+  /** @param hasRoom whether this process could start another job of the queue */
+  constructor (private readonly engine: Engine, private readonly kinds: Pick<Kinds, 'get' | 'namesOf'>, private readonly hasRoom: (queue: string) => boolean) {
+    const { events } = engine
+    events.on('parked', ({ queue, kinds }) => this.#onParked(queue, JSON.parse(kinds)))
+    events.on('room', ({ queue, kinds }) => this.#onRoom(queue, JSON.parse(kinds)))
+  }
+
+  /** @returns how long to put it back, in ms */
+  park (queue: string, job: Stored): number {
+    const level = Math.min(job.data?.misrouted ?? 0, 9)
+    const now = Date.now()
+    const at = Math.max(now + Math.min(FIRST_DELAY * 4 ** level, MAX_DELAY), (this.#slots[level] ?? 0) + SPACING)
+    this.#slots[level] = at
+    const ofQueue = this.#parked.get(queue) ?? new Map<string, Map<string, number>>()
+    const ofKind = ofQueue.get(job.name) ?? new Map<string, number>()
+    this.#parked.set(queue, ofQueue.set(job.name, ofKind))
+    ofKind.set(job.id!, at)
+    if (ofKind.size > REMEMBERED) ofKind.delete(ofKind.keys().next().value!)
+    this.#askLater()
+    return at - now
+  }
+
+  #askLater (): void {
+    this.#asking ??= setTimeout(() => {
+      this.#asking = undefined
+      this.#askDelay = Math.min(this.#askDelay * 2, MAX_ASK_DELAY)
+      for (const [queue, kinds] of this.#parked) this.#publish(queue, 'parked', [...kinds.keys()])
+    }, this.#askDelay).unref()
+  }
+
+  /** Others have put back jobs of these kinds. */
+  #onParked (queue: string, kinds: string[]): void {
+    const own = kinds.filter((kind) => this.kinds.get(kind) !== undefined)
+    if (own.length === 0) return
+    if (this.hasRoom(queue)) return this.#publish(queue, 'room', own)
+    const wanted = this.#wanted.get(queue) ?? new Set()
+    for (const kind of own) wanted.add(kind)
+    this.#wanted.set(queue, wanted)
+  }
+
+  /** A job of the queue has ended here. */
+  onRoom (queue: string): void {
+    const kinds = this.#wanted.get(queue)
+    if (kinds === undefined) return
+    this.#wanted.delete(queue)
+    this.#publish(queue, 'room', [...kinds])
+  }
+
+  /** A process has room for jobs of these kinds. */
+  #onRoom (queue: string, kinds: string[]): void {
+    for (const kind of kinds) {
+      const parked = this.#parked.get(queue)?.get(kind)
+      if (parked === undefined) continue
+      this.#askDelay = ASK_DELAY
+      const now = Date.now()
+      const ids: string[] = []
+      for (const [id, at] of parked) {
+        parked.delete(id)
+        if (at > now && ids.push(id) === WOKEN) break
+      }
+      if (parked.size === 0) this.#parked.get(queue)!.delete(kind)
+      else this.#askLater()
+      this.#wake(queue, ids)
+    }
+  }
+
+  /** This process works the queue from now on: what waits for its kinds is woken, by whoever has put it back or from here. */
+  announce (queue: string): void {
+    const kinds = this.kinds.namesOf(queue)
+    if (kinds.length === 0) return
+    this.#publish(queue, 'room', kinds)
+    this.engine.request(queue, async (engineQueue) => {
+      const delayed: Array<Stored | undefined> = await engineQueue.getJobs(['delayed'], 0, REMEMBERED / 10)
+      this.#wake(queue, delayed.filter((job) => job?.data?.misrouted !== undefined && kinds.includes(job.name)).map((job) => job!.id!))
+    }).catch(ignore)
+  }
+
+  #wake (queue: string, ids: string[]): void {
+    // One that is no longer delayed has come back already.
+    for (const id of ids) this.engine.request(queue, (engineQueue) => engineQueue.getBackend().promote(id)).catch(ignore)
+  }
+
+  #publish (queue: string, event: 'parked' | 'room', kinds: string[]): void {
+    this.engine.request(queue, () => this.engine.publish(queue, event, '', { kinds: JSON.stringify(kinds) })).catch(ignore)
+  }
+
+  close (): void {
+    clearTimeout(this.#asking)
+  }
+}
+
+/** A store that is away loses nothing: each comes back by itself. */
+function ignore (): void {}
