@@ -236,7 +236,9 @@ function outcomeOf ({ status, value, peer }: Reply, name: string): Outcome {
 function choose (name: string, outcomes: Outcome[], missing: string[], order: (one: Snapshot, other: Snapshot) => number = () => 0): Found {
   const found = outcomes.flatMap((outcome) => outcome !== undefined && 'snapshot' in outcome ? [outcome.snapshot] : []).sort(order)
   if (found.length > 0) return { ...found[0], missing: named(missing) }
-  for (const outcome of outcomes) if (outcome !== undefined && 'refusal' in outcome) throw outcome.refusal
+  const refusals = outcomes.flatMap((outcome) => outcome !== undefined && 'refusal' in outcome ? [outcome.refusal] : [])
+  // One that is live says more than one that has ended.
+  if (refusals.length > 0) throw refusals.find((error) => error instanceof FST_ERR_TASK_NO_LEASE) ?? refusals[0]
   if (missing.length > 0) throw new FST_ERR_TASK_OUT_OF_REACH(name, ...missing)
   throw new FST_ERR_TASK_NOT_FOUND(name)
 }

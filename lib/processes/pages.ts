@@ -19,7 +19,7 @@ export interface PartPage {
 export function readPositions (cursor: string): Positions {
   try {
     const positions = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as Positions
-    if (Object.entries(positions).flat().every((part) => typeof part === 'string')) return positions
+    if (typeof positions === 'object' && Object.entries(positions).flat().every((part) => typeof part === 'string')) return positions
   } catch {} // Anything may stand in a URL.
   const error = new FST_ERR_TASK_INVALID_ARGUMENT('after', 'the next of the page before', formatValue(cursor))
   error.statusCode = 400

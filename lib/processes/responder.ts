@@ -58,7 +58,7 @@ const OPERATIONS: Record<string, Operation> = {
     run: async (own, { name, exposes }) => writeSnapshot(await own.cancel(name), exposes)
   },
   cancelAll: {
-    args: { filter: ['a filter', (value) => isObjectOf(value, FILTER)], reason: text },
+    args: { filter: ['a filter', (value) => isObjectOf(value, FILTER) && Object.keys(value).length > 0], reason: text },
     required: ['filter'],
     waits: true,
     async run (own, { filter, reason }) {

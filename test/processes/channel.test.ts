@@ -1,0 +1,146 @@
+import { EventEmitter } from 'node:events'
+import t from 'tap'
+import { Channel } from '../../lib/processes/channel'
+import type { Emitter } from '../..'
+import { logged } from '../fixtures/app'
+import { pino } from '../fixtures/processes'
+
+type Listener = Parameters<Emitter['on']>[1]
+
+/** An emitter that keeps what it is told to do. */
+class FakeEmitter implements Emitter {
+  readonly subscribed = new Map<string, Listener>()
+  readonly sent: unknown[] = []
+  on (topic: string, listener: Listener, done?: () => void): void {
+    this.subscribed.set(topic, listener)
+    done!()
+  }
+
+  removeListener (topic: string, listener: Listener, done?: () => void): void {
+    if (this.subscribed.get(topic) === listener) this.subscribed.delete(topic)
+    done!()
+  }
+
+  emit (message: { topic: string, payload: string }, done?: (error?: any) => void): void {
+    this.sent.push(message)
+    done!()
+  }
+}
+
+function channelOf (emitter: Emitter) {
+  const { lines, logger } = logged()
+  return { lines, channel: new Channel(emitter, pino(logger)) }
+}
+
+t.test('what is subscribed to is received until it is no longer', async (t) => {
+  const emitter = new FakeEmitter()
+  const { channel } = channelOf(emitter)
+  const received: unknown[] = []
+  await channel.subscribe('a', (payload) => received.push(payload))
+  let acknowledged = 0
+  emitter.subscribed.get('a')!({ topic: 'a', payload: 'x' }, () => acknowledged++)
+  emitter.subscribed.get('a')!(undefined, undefined as never)
+  t.same(received, ['x', undefined])
+  t.equal(acknowledged, 1)
+  t.equal(channel.received, true)
+  await channel.unsubscribe('a')
+  await channel.unsubscribe('b')
+  t.equal(emitter.subscribed.size, 0)
+})
+
+t.test('what cannot be handled is no matter of the emitter', async (t) => {
+  const emitter = new FakeEmitter()
+  const { channel, lines } = channelOf(emitter)
+  await channel.subscribe('a', () => { throw new Error('oh') })
+  let acknowledged = 0
+  emitter.subscribed.get('a')!({ topic: 'a', payload: 'x' }, () => acknowledged++)
+  t.equal(acknowledged, 1)
+  t.match(lines, [{ level: 20, err: { message: 'oh' } }])
+})
+
+t.test('an emitter that throws, or fails, is down, and logged once per outage', async (t) => {
+  const emitter = new FakeEmitter()
+  const { channel, lines } = channelOf(emitter)
+  emitter.emit = () => { throw new Error('thrown') }
+  t.equal(await channel.send('a', 'x'), false)
+  t.equal(channel.down, true)
+  emitter.emit = (_message, done) => done!(new Error('failed'))
+  t.equal(await channel.send('a', 'x'), false)
+  channel.fail()
+  t.match(lines.filter(({ level }) => level >= 40), [{ err: { message: 'thrown' } }])
+  channel.recover()
+  channel.recover()
+  t.equal(channel.down, false)
+  await channel.send('a', 'x')
+  t.match(lines.filter(({ level }) => level >= 40), [{}, { err: { message: 'failed' } }])
+  t.equal(lines.filter(({ msg }) => msg === 'The emitter delivers again').length, 1)
+})
+
+t.test('an emitter that throws where it should subscribe is down', async (t) => {
+  const emitter = new FakeEmitter()
+  const { channel } = channelOf(emitter)
+  emitter.on = () => { throw new Error('no') }
+  await channel.subscribe('a', () => {})
+  t.equal(channel.down, true)
+})
+
+t.test('one that never calls back is taken at its word, one that does is waited for', async (t) => {
+  const emitter = new FakeEmitter()
+  const { channel } = channelOf(emitter)
+  const emit = emitter.emit
+  emitter.emit = () => {}
+  t.equal(await channel.send('a', 'x'), true)
+  emitter.emit = emit
+  await channel.send('a', 'x')
+  let confirm: (error?: unknown) => void = () => {}
+  emitter.emit = (_message, done) => { confirm = done! }
+  let taken = false
+  channel.send('a', 'x').then(() => { taken = true })
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  t.equal(taken, false)
+  confirm(null)
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(taken, true)
+})
+
+t.test('subscriptions are made again, and end at the close', async (t) => {
+  const emitter = new FakeEmitter()
+  const { channel } = channelOf(emitter)
+  const received: unknown[] = []
+  await channel.subscribe('a', (payload) => received.push(payload))
+  const [before] = emitter.subscribed.values()
+  channel.resubscribe()
+  channel.resubscribe()
+  const [after] = emitter.subscribed.values()
+  t.not(after, before)
+  after({ topic: 'a', payload: 'x' }, () => {})
+  t.same(received, ['x'])
+  await channel.close()
+  t.equal(emitter.subscribed.size, 0)
+})
+
+t.test('what mqemitter-redis throws in the handlers of its connections ends nothing', async (t) => {
+  const state = new EventEmitter()
+  const subConn = new EventEmitter()
+  const emitter = Object.assign(new FakeEmitter(), { state, subConn })
+  const handled: unknown[] = []
+  subConn.on('messageBuffer', (topic: string) => {
+    if (topic === 'garbage') throw new Error('cannot decode')
+    handled.push(topic)
+  })
+  const one = channelOf(emitter)
+  const other = channelOf(emitter)
+  subConn.emit('messageBuffer', 'fine')
+  t.same(handled, ['fine'])
+  for (let i = 0; i < 100; i++) subConn.emit('messageBuffer', 'garbage')
+  t.match(one.lines, [{ level: 50, err: { message: 'cannot decode' } }])
+  t.equal(one.lines.length, 1, 'a flood is logged once')
+  state.emit('error', new Error('ECONNREFUSED'))
+  one.channel.fail()
+  t.match(one.lines[1], { level: 40, err: { message: 'ECONNREFUSED' } })
+
+  await one.channel.close()
+  await other.channel.close()
+  state.emit('error', new Error('still away'))
+  t.throws(() => subConn.emit('messageBuffer', 'garbage'), { message: 'cannot decode' }, 'as it was before')
+})

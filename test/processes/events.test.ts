@@ -1,0 +1,215 @@
+import t from 'tap'
+import type { Channel } from '../../lib/processes/channel'
+import { EventReceiver } from '../../lib/processes/event-receiver'
+import { EventSender } from '../../lib/processes/event-sender'
+import type { LiveReader } from '../../lib/processes/live-reader'
+import { decode, type Message } from '../../lib/processes/messages'
+import type { Peer } from '../../lib/processes/peers'
+import { RemoteEntries, RemoteEntry } from '../../lib/processes/remote-entries'
+import type { ControlBackend, ControlEvent, LiveEntry, Snapshot } from '../../lib/shared/control-backend'
+import { FakeTime } from '../fixtures/fake-time'
+
+const time = new FakeTime()
+t.teardown(time.restore)
+
+const snapshot = (name: string, more: object = {}): Snapshot => ({ name, state: 'running', createdAt: 1, ...more } as Snapshot)
+
+function sender () {
+  const sent: unknown[][] = []
+  const confirm: Array<() => void> = []
+  const channel = {
+    down: false,
+    send: (_topic: string, payload: string) => {
+      sent.push(decode(payload)!.items)
+      return new Promise<boolean>((resolve) => confirm.push(() => resolve(true)))
+    }
+  }
+  let listener: ((event: ControlEvent, entry: LiveEntry) => void) | undefined
+  const own = {
+    subscribe: (call: typeof listener) => {
+      listener = call
+      return () => { listener = undefined }
+    }
+  } as unknown as ControlBackend
+  const events = new EventSender('a', own, channel as unknown as Channel)
+  const happen = (event: ControlEvent, name: string, more?: object): void => listener?.(event, new RemoteEntry(snapshot(name, more)))
+  return { events, sent, channel, happen, listens: () => listener !== undefined, confirm: () => confirm.shift()!() }
+}
+
+t.test('nothing is heard, and nothing is sent, while nobody listens', async (t) => {
+  const { events, sent, happen, listens } = sender()
+  events.update(false, false)
+  t.notOk(listens())
+  t.equal(events.sequence, undefined)
+  events.update(true, false)
+  events.update(true, true)
+  happen('start', 'x')
+  events.update(false, false)
+  await time.pass(30, () => {})
+  t.notOk(listens())
+  t.same(sent, [])
+})
+
+t.test('events of some ms cross as one message, and the next wait until the emitter has taken it', async (t) => {
+  const { events, sent, happen, confirm } = sender()
+  events.update(true, false)
+  happen('start', 'x', { error: { code: 'E', message: 'secret' } })
+  happen('end', 'x')
+  await time.pass(30, () => {})
+  t.match(sent, [[2, ['start', { name: 'x', error: { code: 'E' } }], ['end', { name: 'x' }]]])
+  t.notOk(JSON.stringify(sent).includes('secret'))
+  happen('start', 'y')
+  await time.pass(100, () => {})
+  t.equal(sent.length, 1)
+  confirm()
+  await time.settle()
+  t.match(sent[1], [3, ['start', { name: 'y' }]])
+  happen('start', 'z')
+  await time.pass(5_000, () => {})
+  t.equal(sent.length, 2)
+  happen('start', 'z')
+  await time.pass(30, () => {})
+  t.equal(sent.length, 3, 'an emitter that lost its word is not waited for without end')
+})
+
+t.test('more than may wait is lost as a whole, and its number is missing', async (t) => {
+  const { events, sent, happen } = sender()
+  events.update(true, false)
+  const progress = { text: 'x'.repeat(50_000) }
+  for (let i = 0; i < 12; i++) happen('progress', 'x', { progress })
+  await time.pass(30, () => {})
+  t.equal(sent[0][0], 3)
+  t.ok(sent[0].length < 5)
+})
+
+t.test('while the emitter is down events are lost, and their number is missing', async (t) => {
+  const { events, sent, happen, channel } = sender()
+  events.update(true, false)
+  channel.down = true
+  happen('start', 'x')
+  await time.pass(30, () => {})
+  t.same(sent, [])
+  t.equal(events.sequence, 2)
+})
+
+function receiver (pages: Snapshot[][] | false = []) {
+  const heard: string[] = []
+  const host = { listens: false, listen: () => { host.listens = true; return [peer] }, unlisten: () => { host.listens = false } }
+  const peer = { id: 'b', pid: 1, hostname: 'h', beat: {} } as Peer
+  const entries = new RemoteEntries()
+  const reader = {
+    async * read () {
+      if (pages === false) return false
+      for (const page of pages) yield page.map((one) => new RemoteEntry(one))
+      return true
+    }
+  } as unknown as LiveReader
+  const events = new EventReceiver(entries, reader, host)
+  const listen = (): () => void => events.add(
+    (event, entry) => heard.push(`${event} ${entry.name} of ${entry.toJSON().process?.id}`),
+    ({ id }) => heard.push(`gone ${id}`))
+  const receive = (sequence: unknown, ...items: unknown[]): void => events.receive(peer, { items: [sequence, ...items] } as Message)
+  const beat = (sequence?: number): void => {
+    peer.beat = { pid: 1, hostname: 'h', sequence }
+    events.heard(peer)
+  }
+  return { events, heard, host, peer, entries, listen, receive, beat }
+}
+
+t.test('those who listen hear each event once', async (t) => {
+  const { events, heard, host, listen, receive } = receiver()
+  receive(1, ['start', snapshot('before')])
+  t.notOk(events.listening)
+  const leave = listen()
+  t.ok(host.listens)
+  receive(1, ['start', snapshot('x')], null, ['snapshot', snapshot('x')], ['end', {}], 1, [])
+  receive(1, ['start', snapshot('twice')])
+  receive(2, ['end', snapshot('x')])
+  receive('3', ['start', snapshot('x')])
+  leave()
+  leave()
+  t.notOk(host.listens)
+  receive(3, ['start', snapshot('after')])
+  t.same(heard, ['start x of b', 'end x of b'])
+})
+
+t.test('the second who listens, and the first who leaves, change nothing', async (t) => {
+  const { events, heard, listen, receive, host } = receiver()
+  const leave = listen()
+  listen()
+  leave()
+  t.ok(events.listening)
+  t.ok(host.listens)
+  receive(1, ['start', snapshot('x')])
+  t.equal(heard.length, 1)
+})
+
+t.test('after a gap the tasks of the process are read anew', async (t) => {
+  const { heard, listen, receive } = receiver([[snapshot('live')]])
+  listen()
+  receive(1, ['start', snapshot('x')])
+  receive(3, ['start', snapshot('y')])
+  await time.settle()
+  t.same(heard, ['start x of b', 'gone b', 'start y of b', 'snapshot live of undefined'])
+})
+
+t.test('a beat tells of a gap that no event follows', async (t) => {
+  const { heard, listen, beat } = receiver([[snapshot('live')]])
+  listen()
+  beat()
+  beat(5)
+  beat(5)
+  t.same(heard, [])
+  beat(6)
+  await time.settle()
+  t.same(heard, ['gone b', 'snapshot live of undefined'])
+})
+
+t.test('a process that comes is read, one that does not answer again with its next beat, and one that goes is told', async (t) => {
+  const { events, heard, listen, beat, peer } = receiver(false)
+  events.join(peer)
+  events.leave(peer)
+  listen()
+  events.leave(peer)
+  events.join(peer)
+  beat()
+  await time.settle()
+  beat()
+  await time.settle()
+  events.leave(peer)
+  events.leave(peer)
+  t.same(heard, ['gone b', 'gone b'])
+})
+
+t.test('what is read of a process that has gone meanwhile is not told', async (t) => {
+  const { events, heard, listen, beat, peer } = receiver([[snapshot('x')], [snapshot('y')]])
+  const leave = listen()
+  events.join(peer)
+  beat()
+  leave()
+  await time.settle()
+  t.same(heard, [])
+})
+
+t.test('a listener that does not care for processes is told of tasks alone', async (t) => {
+  const { events, peer } = receiver()
+  events.add(() => {})
+  t.doesNotThrow(() => events.leave(peer))
+})
+
+t.test('entries that are held are kept up to date, and those that ended on their way are left out', async (t) => {
+  const entries = new RemoteEntries()
+  const process = { id: 'b', pid: 1, hostname: 'h' }
+  const reading = entries.open()
+  const other = entries.open()
+  entries.update('end', snapshot('gone', { process, state: 'completed', endedAt: 2 }))
+  entries.update('start', snapshot('x', { process }))
+  const held = entries.hold([snapshot('x', { process }), snapshot('gone', { process })], reading)
+  entries.close(reading)
+  entries.close(other)
+  t.same(held.map(({ name }) => name), ['x'])
+  entries.update('end', snapshot('x', { process, state: 'completed', endedAt: 2 }))
+  entries.update('end', snapshot('y', { process, state: 'completed', endedAt: 2 }))
+  t.equal(held[0].toJSON().endedAt, 2)
+  t.equal(held[0].createdAt, 1)
+})

@@ -1,0 +1,36 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { MAX_MESSAGE, TOPICS, decode, encode } from '../../lib/processes/messages'
+
+t.test('a message is read as it was written', async (t) => {
+  const message = decode(encode('events', 'a-1', ['1', '["x",{"y":2}]']))
+  t.match(message, { kind: 'events', from: 'a-1', items: [1, ['x', { y: 2 }]] })
+  t.ok(message!.at > 0)
+  t.same(decode(encode('bye', 'a', []))!.items, [])
+})
+
+t.test('what is no message is none', async (t) => {
+  for (const payload of [
+    undefined, null, 1, {}, Buffer.from('{}'), '', 'null', '[]', '1', '{', '{}', `"${'x'.repeat(MAX_MESSAGE)}"`,
+    '{"kind":"beat"}', '{"kind":"delete","from":"a","at":1,"items":[]}', '{"kind":"beat","from":"a","at":1.5,"items":[]}',
+    '{"kind":"beat","from":"a","at":1,"items":{}}', '{"kind":"beat","from":1,"at":1,"items":[]}',
+    '{"kind":["beat"],"from":"a","at":1,"items":[]}'
+  ]) t.equal(decode(payload), undefined)
+})
+
+t.test('no id has a character that means something in a topic', async (t) => {
+  for (const id of ['', '#', '+', 'a/b', '*', 'a b', 'ä', 'a'.repeat(65), '__proto__/', '\n']) {
+    t.equal(decode(`{"kind":"beat","from":${JSON.stringify(id)},"at":1,"items":[]}`), undefined)
+  }
+})
+
+t.test('nothing that anybody publishes throws', async (t) => {
+  fc.assert(fc.property(fc.oneof(fc.string(), fc.json(), fc.anything()), (payload) => {
+    decode(payload)
+  }))
+  t.pass()
+})
+
+t.test('each process has a topic of its own', async (t) => {
+  t.equal(new Set([TOPICS.all, TOPICS.events, TOPICS.of('a'), TOPICS.of('b')]).size, 4)
+})
