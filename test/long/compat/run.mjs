@@ -25,7 +25,7 @@ const TYPESCRIPTS = ['5.4', '5.9', '6', '7']
 // What takes a minute for the sake of real processes and stores runs once, on the newest of both.
 const SLOW = /faults|postgres|redis|processes/
 // What judges the checkout, its documents and its tools, whatever runs it; and what packs the package itself.
-const LEFT_OUT = /^(docs|ecosystem|examples|fixtures|long|readme|types)$|^(package|readme)\./
+const LEFT_OUT = /^(docs|ecosystem|examples|fixtures|long|readme|types)$|^(package|readme|release|repository)\./
 const RESOLUTIONS = { node10: 'commonjs', node16: 'node16', nodenext: 'nodenext', bundler: 'esnext' }
 
 const here = dirname(fileURLToPath(import.meta.url))
