@@ -107,19 +107,19 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   })
 }
 
-interface FastifyTasks extends FastifyPluginAsync<types.FastifyTasksOptions> {
-  default: FastifyTasks
-  fastifyTasks: FastifyTasks
-  errors: typeof errors
-}
-
 /** Background tasks: named, awaited, cancelled, and stopped cleanly when the server goes down. */
-const fastifyTasks = fp(plugin, { fastify: '5.x', name: 'fastify-tasks' }) as FastifyTasks
+const fastifyTasks = fp(plugin, { fastify: '5.x', name: 'fastify-tasks' }) as fastifyTasks.FastifyTasks
 
 // Types alone, for `import type { Task } from 'fastify-tasks'`. Interfaces of its own, not aliases: what the decorators return must
 // have a name that the declarations of a user's project can reach.
 // eslint-disable-next-line @typescript-eslint/no-redeclare
 namespace fastifyTasks {
+  export interface FastifyTasks extends FastifyPluginAsync<types.FastifyTasksOptions> {
+    default: FastifyTasks
+    fastifyTasks: FastifyTasks
+    errors: typeof errors
+  }
+
   export type Emitter = TasksEmitter
   export interface FastifyTasksOptions extends types.FastifyTasksOptions {}
   export interface TaskOptions extends types.TaskOptions {}

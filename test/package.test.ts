@@ -1,12 +1,13 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { execute, manifest, packed, project, tsc } from './fixtures/packed'
+import { execute, manifest, packed, project, root, tsc } from './fixtures/packed'
 
 t.setTimeout(120_000)
 
 // Besides the plugin itself, its manifest, and the types that a user's declarations refer to.
 const subpaths = Object.keys(manifest.exports).filter((path) => /^\.\/\w+$/.test(path)).map((path) => path.slice(2))
+const typeFiles = readdirSync(join(root, 'types')).map((file) => `types/${file.replace('.ts', '')}`)
 
 const use = `
   const app = Fastify()
@@ -23,6 +24,11 @@ t.test('the tarball holds what a user needs and nothing else', async (t) => {
   for (const [path, target] of Object.entries(manifest.exports)) {
     for (const file of typeof target === 'string' ? [target] : Object.values(target as object)) t.ok(paths.includes(file.slice(2)), `${path}: ${file}`)
   }
+})
+
+t.test('every subpath is known to older resolvers of TypeScript, too, and every file of types is one', async (t) => {
+  const targets = (path: string): string => manifest.exports[`./${path}`].types
+  t.same(manifest.typesVersions['*'], Object.fromEntries([...subpaths, ...typeFiles].map((path) => [path, [targets(path)]])))
 })
 
 t.test('the run-time dependencies are fastify-plugin and @fastify/error, and fastify is a peer', async (t) => {

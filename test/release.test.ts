@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { run } from './fixtures/child'
 
 const root = resolve(__dirname, '..')
-const script = join(root, '.ci/check-release.mjs')
+const script = join(root, 'scripts/check-release.mjs')
 
 const ADDRESSES = {
   repository: { type: 'git', url: 'git+https://github.com/fastify/fastify-tasks.git' },
@@ -59,7 +59,7 @@ t.test('what is not committed cannot be published', async (t) => {
 
 t.test('npm run release checks before it builds, and builds before it publishes', async (t) => {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  t.equal(scripts['check:release'], 'node .ci/check-release.mjs')
+  t.equal(scripts['check:release'], 'node scripts/check-release.mjs')
   t.match(scripts.release, /^npm run check:release && npm run build && .*npm publish$/)
   t.match(scripts.prepublishOnly, 'npm run check:release', 'also where npm runs the scripts of a package by itself')
 })

@@ -143,18 +143,18 @@ function addBulkActions (app: FastifyInstance, backend: ControlBackend, serve: S
   }, async (request, reply) => send(reply, await backend.purge(request.query.process)))
 }
 
-interface TasksRoutes extends FastifyPluginAsync<RoutesOptions> {
-  default: TasksRoutes
-  tasksRoutes: TasksRoutes
-}
-
 /** Routes to list, show, cancel and renew tasks, and to remove the ended. */
 const tasksRoutes = fp(plugin, {
   fastify: '5.x', name: 'fastify-tasks-routes', dependencies: ['fastify-tasks'], encapsulate: true
-}) as TasksRoutes
+}) as tasksRoutes.TasksRoutes
 
 // eslint-disable-next-line @typescript-eslint/no-redeclare -- types alone, for `import type { TasksRoutesOptions } from …`
 namespace tasksRoutes {
+  export interface TasksRoutes extends FastifyPluginAsync<RoutesOptions> {
+    default: TasksRoutes
+    tasksRoutes: TasksRoutes
+  }
+
   export type TasksRoutesOptions = RoutesOptions
 }
 

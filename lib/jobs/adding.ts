@@ -46,14 +46,13 @@ export class Adder {
 
   /** @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_ENGINE_UNAVAILABLE */
   async add ({ queue, kind, payload, options }: Draft): Promise<Stored> {
-    return this.#engine.request(queue, async (engineQueue) => {
-      let stored: Stored = await engineQueue.add(kind, payload, options)
-      if (stored.id === options.jobId) return stored
-      // The name of one that has ended is free, even where its key was left.
-      if (await freeName(engineQueue, payload.name)) stored = await engineQueue.add(kind, payload, options)
-      if (stored.id === options.jobId) return stored
-      throw new FST_ERR_JOB_NAME_IN_USE(payload.name)
+    const stored: Stored = await this.#engine.request(queue, async (engineQueue) => {
+      const first = await engineQueue.add(kind, payload, options)
+      // The name of a job that has ended is free, even where its key was left.
+      return first.id !== options.jobId && await freeName(engineQueue, payload.name) ? engineQueue.add(kind, payload, options) : first
     })
+    if (stored.id !== options.jobId) throw new FST_ERR_JOB_NAME_IN_USE(payload.name)
+    return stored
   }
 
   /** Each of them, or why it was not stored, in the same order. */

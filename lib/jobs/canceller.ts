@@ -1,11 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_RECORD_GONE } from '../shared/errors'
+import { timers } from '../shared/timers'
 import { readOutcome, type CompletionWaiter } from './completions'
 import type { Engine } from './engine'
 import type { Located } from './lookup'
 import { isEnded } from './names'
 import { removalOf, type Outcomes } from './outcomes'
-import { serializeReason, type Reason } from './serialization'
+import { serializeReason, startsOf, type Reason } from './serialization'
 
 /** A request to stop is repeated, less and less often: its event can be lost, or come before its job. In ms. */
 const INTERVAL = 250
@@ -41,7 +41,7 @@ export class Canceller {
     const place = await this.#remove(located, cancel)
     if (place === 'ended') return
     if (place === 'removed') return this.#publish(queue, { id: id!, reason: cancel, removed: true })
-    const { ended, abandon } = this.#completions.wait(queue, id!, name, { isLive: true })
+    const { ended, abandon } = this.#completions.wait({ queue, id: id!, name, attempts: startsOf(located.stored) }, { isLive: true })
     const stopped = ended.then(() => true, (error) => {
       if (error instanceof FST_ERR_JOB_RECORD_GONE) return true
       throw error
@@ -51,10 +51,10 @@ export class Canceller {
     try {
       await this.#publish(queue, { id: id!, reason: cancel })
       // From now on: a cancel among many may have taken long to get here.
-      const until = performance.now() + this.#timeout
+      const until = timers.now() + this.#timeout
       for (let interval = INTERVAL; ; interval = Math.min(interval * 2, MAX_INTERVAL)) {
-        const left = until - performance.now()
-        if (await Promise.race([stopped, sleep(Math.max(0, Math.min(interval, left)), false, { ref: false })])) return
+        const left = until - timers.now()
+        if (await isTrueWithin(stopped, Math.min(interval, left))) return
         if (left <= interval) {
           // The event of its end may be lost, and the next poll be far.
           if (await this.#engine.request(queue, (engineQueue) => readOutcome(engineQueue, id!)) !== 'live') return
@@ -104,10 +104,16 @@ export class Canceller {
   }
 
   async #publishAll (queue: string, list: StopRequest[]): Promise<void> {
-    await new Promise(setImmediate)
+    await new Promise((resolve) => timers.setImmediate(resolve, undefined))
     if (this.#requests.get(queue)?.list === list) this.#requests.delete(queue)
     await this.#engine.request(queue, () => this.#engine.publish(queue, 'cancel', '', { requests: JSON.stringify(list) }))
   }
+}
+
+async function isTrueWithin (promise: Promise<boolean>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout
+  const late = new Promise<boolean>((resolve) => { timer = timers.setTimeout(resolve, Math.max(0, ms), false) })
+  return Promise.race([promise, late]).finally(() => timers.clearTimeout(timer))
 }
 
 const MISSING = -1

@@ -1,4 +1,5 @@
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_CANCELLED, FST_ERR_JOB_RECORD_GONE } from '../shared/errors'
+import { timers } from '../shared/timers'
 import type { Engine, Queue } from './engine'
 import { isOurs, outcomeOf, type Ended, type Outcome, type Outcomes } from './outcomes'
 import { readFailure, readFailureEvent, type Stored } from './serialization'
@@ -8,13 +9,20 @@ const POLL_INTERVAL = 500
 const MAX_POLL_INTERVAL = 8_000
 /** For how long a job without a record may be without evidence too. It is written soon after the end, by whoever ran the job. In ms. */
 const GONE_AFTER = 5_000
+const FIRST_GONE_INTERVAL = 50
 /** Of many jobs, so many are looked up in their records at a poll, and a tenth if that is more; of the others the evidence alone. */
 const RECORDS = 200
 
-interface Waiting {
+/** Which job is waited for. */
+export interface Awaited {
   readonly queue: string
   readonly id: string
   readonly name: string
+  /** How often it will have been started when it ends, at least. One that was retried had ended before. */
+  attempts: number
+}
+
+interface Waiting extends Awaited {
   readonly settlers: Set<(outcome: Outcome | Error) => void>
   dueAt: number
   interval: number
@@ -51,14 +59,15 @@ export class CompletionWaiter {
    * @param isLive the caller has just seen it live: there is no need to look at once
    * @throws FST_ERR_JOBS_CLOSED when this app closes first, FST_ERR_JOB_RECORD_GONE when nothing tells how it ended
    */
-  wait (queue: string, id: string, name: string, { isLive = false } = {}): { ended: Promise<Outcome>, abandon: () => void } {
+  wait ({ queue, id, name, attempts }: Awaited, { isLive = false } = {}): { ended: Promise<Outcome>, abandon: () => void } {
     let abandon = (): void => {}
     const ended = new Promise<Outcome>((resolve, reject) => {
       if (this.#closed) return reject(new FST_ERR_JOBS_CLOSED())
       const key = keyOf(queue, id)
       const waiting = this.#waiting.get(key) ?? {
-        queue, id, name, settlers: new Set(), dueAt: isLive ? performance.now() + POLL_INTERVAL : 0, interval: POLL_INTERVAL, readAt: 0, goneSince: undefined, failure: undefined
+        queue, id, name, attempts, settlers: new Set(), dueAt: isLive ? timers.now() + POLL_INTERVAL : 0, interval: POLL_INTERVAL, readAt: 0, goneSince: undefined, failure: undefined
       }
+      waiting.attempts = Math.max(waiting.attempts, attempts)
       const settle = (outcome: Outcome | Error): void => outcome instanceof Error ? reject(outcome) : resolve(outcome)
       waiting.settlers.add(settle)
       this.#waiting.set(key, waiting)
@@ -97,7 +106,7 @@ export class CompletionWaiter {
     this.#waiting.delete(keyOf(queue, id))
     if (this.#waiting.size > 0) return
     // Nothing holds the process for the sake of nobody.
-    clearTimeout(this.#timer)
+    timers.clearTimeout(this.#timer)
     this.#wakeAt = Infinity
   }
 
@@ -116,14 +125,14 @@ export class CompletionWaiter {
   #wakeBy (time: number): void {
     if (time >= this.#wakeAt || this.#closed) return
     this.#wakeAt = time
-    clearTimeout(this.#timer)
+    timers.clearTimeout(this.#timer)
     // Not at once: those that begin to wait in the same turn are looked at together.
-    this.#timer = setTimeout(() => this.#poll(), Math.max(1, time - performance.now()))
+    this.#timer = timers.setTimeout(() => this.#poll(), Math.max(1, time - timers.now()), undefined)
   }
 
   #poll (): void {
     this.#wakeAt = Infinity
-    const now = performance.now()
+    const now = timers.now()
     const due = new Map<string, Waiting[]>()
     let next = Infinity
     for (const waiting of this.#waiting.values()) {
@@ -146,7 +155,7 @@ export class CompletionWaiter {
     for (const waiting of jobs) {
       // Unless an event has made it due again meanwhile.
       if (waiting.dueAt === Infinity) {
-        waiting.dueAt = performance.now() + waiting.interval
+        waiting.dueAt = timers.now() + waiting.interval
         waiting.interval = Math.min(waiting.interval * 2, MAX_POLL_INTERVAL)
       }
       if (this.#find(queue, waiting.id) === waiting) this.#wakeBy(waiting.dueAt)
@@ -169,7 +178,7 @@ export class CompletionWaiter {
     const missing: Waiting[] = []
     if (jobs.length > 0) {
       await this.#engine.request(queue, (engineQueue) => Promise.all(jobs.map(async (waiting) => {
-        waiting.readAt = performance.now()
+        waiting.readAt = timers.now()
         const outcome = await readOutcome(engineQueue, waiting.id)
         if (outcome === 'live') waiting.goneSince = waiting.failure = undefined
         else if (outcome === 'gone') missing.push(waiting)
@@ -181,12 +190,14 @@ export class CompletionWaiter {
 
   /** There is no record of the job. */
   #conclude (waiting: Waiting, ended: Ended | undefined): void {
-    const { name, failure } = waiting
-    const outcome = ended && outcomeOf(ended)
+    const { name, failure, attempts } = waiting
+    const isOfThisRun = ended !== undefined && (ended.removed === true || ended.attempts >= attempts)
+    const outcome = isOfThisRun ? outcomeOf(ended) : undefined
     if (outcome !== undefined) return this.#settle(waiting, outcome)
-    waiting.goneSince ??= performance.now()
-    if (performance.now() - waiting.goneSince < GONE_AFTER) {
-      waiting.interval = POLL_INTERVAL
+    waiting.goneSince ??= timers.now()
+    if (timers.now() - waiting.goneSince < GONE_AFTER) {
+      // The evidence may be on its way.
+      waiting.interval = Math.min(POLL_INTERVAL, FIRST_GONE_INTERVAL + timers.now() - waiting.goneSince)
       return
     }
     if (failure !== undefined) return this.#settle(waiting, readFailureEvent(name, failure))

@@ -145,6 +145,7 @@ export class Engine {
       autorun: false
     }, backend))
     worker.on('lockRenewalFailed', (ids) => this.events.emit('lost', ids))
+    worker.on('active', (job) => this.events.emit('taken', { queue: name, job }))
     worker.on('completed', (job, result) => this.events.emit('ended', { queue: name, job, result }))
     // An attempt that failed and is followed by another is no end.
     worker.on('failed', (job, error) => { if (job?.finishedOn !== undefined) this.events.emit('ended', { queue: name, job, error }) })

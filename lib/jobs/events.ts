@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type * as api from '../../types/job'
 import { logThrown } from '../shared/thrown'
+import { timers } from '../shared/timers'
 import type { Engine } from './engine'
 import type { Job } from './job'
 
@@ -107,7 +107,7 @@ export class JobEvents extends EventEmitter<api.JobEvents> {
   async #publish ({ queue, id, events }: Noted): Promise<void> {
     let job: Job | undefined
     for (const delay of events.has('end') ? EVIDENCE_DELAYS : [0]) {
-      if (delay > 0) await sleep(delay, undefined, { ref: false })
+      if (delay > 0) await new Promise((resolve) => timers.setTimeout(resolve, delay, undefined))
       if ((job = await this.#read(queue, id)) !== undefined) break
     }
     if (job === undefined) return

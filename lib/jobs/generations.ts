@@ -1,3 +1,4 @@
+import { timers } from '../shared/timers'
 import type { Engine, Queue } from './engine'
 
 /** The engine keeps completed and failed jobs apart, and forgets each kind by a rule of its own. So do the entries about them. */
@@ -42,6 +43,7 @@ export class Generations {
 
   /** @param count how much the entries count towards the limit */
   async write (queue: string, family: Family, entries: Record<string, string>, count: number): Promise<void> {
+    if (Object.keys(entries).length === 0) return
     await this.#engine.request(queue, async (engineQueue) => {
       const directory = await this.#current(queue, engineQueue)
       const { number } = directory.positions[family]
@@ -118,11 +120,11 @@ export class Generations {
 
   async #current (queue: string, engineQueue: Queue): Promise<Directory> {
     const known = this.#directories.get(queue)
-    return known !== undefined && performance.now() - known.readAt < MAX_STALENESS ? known : this.#refresh(queue, engineQueue)
+    return known !== undefined && timers.now() - known.readAt < MAX_STALENESS ? known : this.#refresh(queue, engineQueue)
   }
 
   async #refresh (queue: string, engineQueue: Queue): Promise<Directory> {
-    const readAt = performance.now()
+    const readAt = timers.now()
     const stored = await directoryOf(engineQueue).getQueueMetaFields([...FAMILIES])
     const positions = {} as Positions
     const unset: Record<string, string> = {}

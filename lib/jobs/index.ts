@@ -95,17 +95,17 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   app.addHook('onClose', () => jobs.onClose())
 }
 
-interface FastifyJobsPlugin extends FastifyPluginAsync<types.FastifyJobsOptions> {
-  default: FastifyJobsPlugin
-  fastifyJobs: FastifyJobsPlugin
-  errors: typeof errors
-}
-
 /** Jobs: durable work that any process of a fleet may run, stored by BullMQ, run as tasks. */
-const fastifyJobs = fp(plugin, { fastify: '5.x', name: 'fastify-tasks-jobs', dependencies: ['fastify-tasks'] }) as FastifyJobsPlugin
+const fastifyJobs = fp(plugin, { fastify: '5.x', name: 'fastify-tasks-jobs', dependencies: ['fastify-tasks'] }) as fastifyJobs.FastifyJobsPlugin
 
 // eslint-disable-next-line @typescript-eslint/no-redeclare -- types alone, for `import type { Job } from 'fastify-tasks/jobs'`
 namespace fastifyJobs {
+  export interface FastifyJobsPlugin extends FastifyPluginAsync<types.FastifyJobsOptions> {
+    default: FastifyJobsPlugin
+    fastifyJobs: FastifyJobsPlugin
+    errors: typeof errors
+  }
+
   /**
    * The kinds of jobs, to be declared by the user, so that `addJob` knows data and result:
    * `declare module 'fastify-tasks/jobs' { interface JobKinds { thumbnail: { data: { id: number }, result: string } } }`

@@ -1,12 +1,13 @@
 import type { JobSnapshot, Job as PublicJob, WaitOptions } from '../../types/job'
 import type { TaskProgress, TaskState } from '../../types/task'
+import type { Awaited } from './completions'
 import { checkWaitOptions } from './options'
 import { outcomeOf, type Ended } from './outcomes'
 import { readFailure, startsOf, type Stored } from './serialization'
 
 /** What a job asks of those who made it. */
 export interface JobOwner {
-  wait (queue: string, id: string, name: string, options: WaitOptions): Promise<unknown>
+  wait (job: Awaited, options: WaitOptions): Promise<unknown>
   heartbeat (queue: string, id: string): Promise<boolean>
 }
 
@@ -98,7 +99,8 @@ export class Job implements PublicJob<any> {
     const checked = checkWaitOptions(options)
     if (this.state === 'completed') return this.result
     if (this.error !== undefined) throw this.error
-    return this.#owner.wait(this.queue, this.id, this.name, checked)
+    const { queue, id, name } = this
+    return this.#owner.wait({ queue, id, name, attempts: this.state === 'pending' ? this.attempts + 1 : this.attempts }, checked)
   }
 
   async heartbeat (): Promise<boolean> {

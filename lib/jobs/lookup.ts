@@ -25,8 +25,8 @@ export class Lookup {
     const live = held.find(isLive)
     if (live !== undefined) return live
     const latest = await this.#inEachQueue(async (queue) => {
-      const id = await this.#outcomes.latestId(queue, name)
-      return id === undefined ? undefined : this.#read(queue, id)
+      const ids = await this.#outcomes.idsOf(queue, name)
+      return Promise.all(ids.map((id) => this.#read(queue, id)))
     })
     const found = [...held, ...latest].filter(({ stored }) => stored.data.name === name)
     const revived = found.find(isLive)
@@ -54,9 +54,9 @@ export class Lookup {
     return read && { ...read, queue }
   }
 
-  async #inEachQueue (look: (queue: string) => Promise<Located | undefined>): Promise<Located[]> {
+  async #inEachQueue (look: (queue: string) => Promise<Located | undefined | Array<Located | undefined>>): Promise<Located[]> {
     const found = await Promise.all(this.#engine.queues.map(look))
-    return found.filter((located) => located !== undefined)
+    return found.flat().filter((located) => located !== undefined)
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { FST_ERR_JOB_CANCELLED, FST_ERR_JOB_FAILED } from '../shared/errors'
+import { timers } from '../shared/timers'
 import type { Engine } from './engine'
 import { Generations, type Family, type Limits } from './generations'
 import { deserializeReason, readFailure, serializeReason, startsOf, type Reason, type Stored } from './serialization'
@@ -26,40 +26,54 @@ export interface Ended {
   error?: { code: string, message: string }
   /** Why it was cancelled. */
   cause?: Reason
+  /** It waited, and was removed. */
+  removed?: true
 }
 
 /** Of a result or a message no more is kept, in characters. */
 const MAX_RESULT = 16_384
 const MAX_MESSAGE = 2_000
+/** Ends are written with the next start, or after so many ms. */
+const DELAY = 100
 /** How many ends wait for the store at most; a store that is away for longer than they last loses the oldest. */
 const MAX_PENDING = 10_000
 const RETRY_INTERVAL = 1_000
 
+/** What is to be written of a queue. */
+interface Pending {
+  /** The jobs that were started, by name. */
+  starts: Map<string, string>
+  ends: Ended[]
+  writing: Promise<void> | undefined
+  timer: NodeJS.Timeout | undefined
+}
+
 /**
- * How jobs have ended, by their ids, and the last ended job of each name: the evidence when BullMQ's record is gone, and the way
- * from a name to the record while it is there. Both cost the same whatever number of jobs is kept.
+ * How jobs have ended, by their ids, and the last job of each name that was started: the evidence when BullMQ's record is gone, and
+ * the way from a name to the record while it is there. Both cost the same whatever number of jobs is kept.
  *
- * It is written when the store has accepted an outcome, and never before: of a copy that was too slow nothing is kept.
+ * An end is written when the store has accepted the outcome, and never before: of a copy that was too slow nothing is kept. The name
+ * is written at the start: whoever has waited for a job finds it by its name at once.
  */
 export class Outcomes {
   readonly #engine: Engine
   readonly #generations: Generations
-  readonly #pending = new Map<string, Ended[]>()
-  readonly #writing = new Map<string, Promise<void>>()
+  readonly #pending = new Map<string, Pending>()
 
   constructor (engine: Engine, limitsOf: (queue: string, family: Family) => Limits) {
     this.#engine = engine
     this.#generations = new Generations(engine, limitsOf)
-    engine.events.on('ended', ({ queue, job, ...how }) => { if (isOurs(job)) this.record(queue, endOf(job, how)) })
+    engine.events.on('taken', ({ queue, job }) => { if (isOurs(job)) this.#noteStart(queue, job) })
+    engine.events.on('ended', ({ queue, job, ...how }) => { if (isOurs(job)) this.record(queue, endOf(job, how), { isUrgent: goesSoon(job, 'error' in how) }) })
   }
 
   /** Soon, and many at a time. Nobody needs to wait for it. */
-  record (queue: string, ended: Ended): void {
-    const pending = this.#pending.get(queue) ?? []
-    pending.push(ended)
-    if (pending.length > MAX_PENDING) pending.shift()
-    this.#pending.set(queue, pending)
-    if (!this.#writing.has(queue)) this.#writing.set(queue, this.#write(queue))
+  record (queue: string, ended: Ended, { isUrgent = true } = {}): void {
+    const pending = this.#of(queue)
+    pending.ends.push(ended)
+    if (pending.ends.length > MAX_PENDING) pending.ends.shift()
+    if (isUrgent) this.#write(queue)
+    else pending.timer ??= timers.setTimeout(() => { this.#write(queue) }, DELAY, undefined)
   }
 
   /** Those of the jobs that have ended and are kept. An older end of one that was retried may be among them. */
@@ -73,21 +87,22 @@ export class Outcomes {
     return ends
   }
 
-  /** The id of the job of this name that has ended last. BullMQ may have no record of it any more. */
-  async latestId (queue: string, name: string): Promise<string | undefined> {
-    const [found] = await this.#generations.read(queue, [fieldOfName(name)])
-    const pointers = found.map((text) => text.split(/@(.*)/s, 2)).sort(([a], [b]) => Number(a) - Number(b))
-    return pointers.at(-1)?.[1]
+  /** The ids of the jobs that had this name last. BullMQ may have no record of some. */
+  async idsOf (queue: string, name: string): Promise<string[]> {
+    const [ids] = await this.#generations.read(queue, [fieldOfName(name)])
+    return [...new Set(ids)]
   }
 
   /** The job runs again: how it ended before is no evidence any more. */
   async forget (queue: string, id: string): Promise<void> {
+    const pending = this.#of(queue)
+    pending.ends = pending.ends.filter((ended) => ended.id !== id)
     await this.#generations.remove(queue, [fieldOfId(id)])
   }
 
   /** Resolves when all that is known so far is written, or cannot be. */
   async flush (): Promise<void> {
-    await Promise.all(this.#writing.values())
+    await Promise.all(Array.from(this.#pending.keys(), (queue) => this.#write(queue)))
   }
 
   /** The records of the queue are removed. What tells how they ended stays for a while: somebody may wait for it. */
@@ -95,33 +110,82 @@ export class Outcomes {
     await this.#generations.retire(queue)
   }
 
-  async #write (queue: string): Promise<void> {
-    // Those that end in the same turn are written at once, and those that end meanwhile are the next.
-    await new Promise(setImmediate)
-    for (let pending; (pending = this.#pending.get(queue)!.splice(0)).length > 0;) {
+  #of (queue: string): Pending {
+    let pending = this.#pending.get(queue)
+    if (pending === undefined) this.#pending.set(queue, pending = { starts: new Map(), ends: [], writing: undefined, timer: undefined })
+    return pending
+  }
+
+  #noteStart (queue: string, { id, data: { name } }: Stored): void {
+    this.#of(queue).starts.set(name, id!)
+    this.#write(queue)
+  }
+
+  #write (queue: string): Promise<void> {
+    const pending = this.#of(queue)
+    timers.clearTimeout(pending.timer)
+    pending.timer = undefined
+    pending.writing ??= this.#writeAll(queue, pending)
+    return pending.writing
+  }
+
+  async #writeAll (queue: string, pending: Pending): Promise<void> {
+    // Those of one turn are written at once, and those that come meanwhile are the next.
+    await new Promise((resolve) => timers.setImmediate(resolve, undefined))
+    while (pending.starts.size + pending.ends.length > 0) {
+      const starts = [...pending.starts]
+      pending.starts.clear()
+      const ends = pending.ends.splice(0)
       try {
-        await Promise.all((['completed', 'failed'] as const).map((family) => this.#writeFamily(queue, family, pending!)))
+        await Promise.all([this.#writeCompleted(queue, starts, ends), this.#writeFailed(queue, ends)])
       } catch {
         // Closing ends it: then nothing is answered any more, and nothing is to be kept.
         if (this.#engine.isClosing) break
-        this.#pending.get(queue)!.unshift(...pending)
-        await sleep(RETRY_INTERVAL, undefined, { ref: false })
+        pending.ends.unshift(...ends)
+        for (const [name, id] of starts) if (!pending.starts.has(name)) pending.starts.set(name, id)
+        await new Promise((resolve) => timers.setTimeout(resolve, RETRY_INTERVAL, undefined))
       }
     }
-    this.#writing.delete(queue)
+    pending.writing = undefined
   }
 
-  async #writeFamily (queue: string, family: Family, pending: Ended[]): Promise<void> {
+  /** Here each start counts, whatever comes of it: all names are in the one map first. */
+  async #writeCompleted (queue: string, starts: Array<[string, string]>, ends: Pending['ends']): Promise<void> {
+    const entries: Record<string, string> = {}
+    for (const ended of ends) if (ended.state === 'completed') addEnd(entries, ended)
+    // The job that was started last has the name.
+    for (const [name, id] of starts) entries[fieldOfName(name)] = id
+    await this.#generations.write(queue, 'completed', entries, starts.length)
+  }
+
+  async #writeFailed (queue: string, ends: Pending['ends']): Promise<void> {
     const entries: Record<string, string> = {}
     let count = 0
-    for (const ended of pending) {
-      if ((ended.state === 'completed') !== (family === 'completed')) continue
-      entries[fieldOfId(ended.id)] = JSON.stringify(ended)
-      entries[fieldOfName(ended.name)] = `${ended.endedAt}@${ended.id}`
+    for (const ended of ends) {
+      if (ended.state === 'completed') continue
       count++
+      addEnd(entries, ended)
     }
-    if (count > 0) await this.#generations.write(queue, family, entries, count)
+    await this.#generations.write(queue, 'failed', entries, count)
   }
+}
+
+/** With its name once more: the job may have run for longer than the generation has lived in which it is. */
+function addEnd (entries: Record<string, string>, ended: Ended): void {
+  entries[fieldOfId(ended.id)] = JSON.stringify(ended)
+  // Of one that was removed there is no record to find by the name.
+  if (ended.removed === undefined) entries[fieldOfName(ended.name)] = ended.id
+}
+
+/** In s. */
+const BRIEF = 60
+const FEW = 100
+
+/** Whether BullMQ keeps so few ended jobs that the record may be gone before the next is written. */
+function goesSoon ({ opts }: Stored, hasFailed: boolean): boolean {
+  const rule = hasFailed ? opts.removeOnFail : opts.removeOnComplete
+  const { count = Infinity, age = Infinity } = typeof rule === 'object' ? rule as { count?: number, age?: number } : { count: typeof rule === 'number' ? rule : Infinity }
+  return rule === true || count < FEW || age < BRIEF
 }
 
 /** Whether this plugin made the record: others may add jobs to the queue, and change those of ours. */
@@ -144,7 +208,7 @@ export function endOf (job: Stored, { result, error: thrown }: { result?: unknow
 export function removalOf (job: Stored, cause: Reason): Ended {
   const { name } = job.data
   const { code, message } = new FST_ERR_JOB_CANCELLED(name)
-  return { id: job.id!, name, kind: job.name, attempts: startsOf(job), createdAt: job.timestamp, startedAt: job.processedOn, endedAt: Date.now(), state: 'cancelled', error: { code, message }, cause }
+  return { id: job.id!, name, kind: job.name, attempts: startsOf(job), createdAt: job.timestamp, startedAt: job.processedOn, endedAt: Date.now(), state: 'cancelled', error: { code, message }, cause, removed: true }
 }
 
 /** @returns `undefined` if it is not all known: the result was too large to be kept */

@@ -3,8 +3,8 @@ import type { JobCounts, JobOptions, JobToAdd, WaitOptions } from '../../types/j
 import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_NOT_FAILED, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
 import { Adder, type Draft } from './adding'
 import { Canceller } from './canceller'
-import type { CompletionWaiter } from './completions'
-import type { Engine } from './engine'
+import type { Awaited, CompletionWaiter } from './completions'
+import type { Engine, Queue } from './engine'
 import { fieldsOf, fieldsOfEnded, Job } from './job'
 import type { Kinds } from './kinds'
 import { liveJobs, pageOfJobs, type JobQuery } from './listing'
@@ -95,19 +95,20 @@ export class JobRegistry {
     const { queue, stored, state } = located
     if (!isEnded(state)) throw new FST_ERR_JOB_NAME_IN_USE(name)
     if (state !== 'failed') throw new FST_ERR_JOB_NOT_FAILED(name, state)
-    await this.#engine.request(queue, async (engineQueue) => {
-      if (!await claimName(engineQueue, stored)) throw new FST_ERR_JOB_NAME_IN_USE(name)
-      try {
-        await this.#outcomes.forget(queue, stored.id!)
-        const { cancel, ...payload } = stored.data
+    const request = <T>(operation: (engineQueue: Queue) => Promise<T>): Promise<T> => this.#engine.request(queue, operation)
+    if (!await request((engineQueue) => claimName(engineQueue, stored))) throw new FST_ERR_JOB_NAME_IN_USE(name)
+    try {
+      await this.#outcomes.forget(queue, stored.id!)
+      const { cancel, ...payload } = stored.data
+      await request(async () => {
         if (cancel !== undefined) await stored.updateData(payload)
         await stored.retry('failed', { resetAttemptsMade: true })
-      } catch (error) {
-        await releaseName(engineQueue, stored)
-        // Its record has gone, or somebody else has set it going.
-        throw typeof (error as { code?: unknown }).code === 'number' ? new FST_ERR_JOB_NOT_FOUND(name) : error
-      }
-    })
+      })
+    } catch (error) {
+      await request((engineQueue) => releaseName(engineQueue, stored))
+      // Its record has gone, or somebody else has set it going.
+      throw typeof (error as { code?: unknown }).code === 'number' ? new FST_ERR_JOB_NOT_FOUND(name) : error
+    }
     return this.#added(queue, stored)
   }
 
@@ -174,8 +175,8 @@ export class JobRegistry {
 
   // --- what a job asks ---
 
-  async wait (queue: string, id: string, name: string, options: WaitOptions): Promise<unknown> {
-    const outcome = await waitFor(this.#completions.wait(queue, id, name), name, options)
+  async wait (job: Awaited, options: WaitOptions): Promise<unknown> {
+    const outcome = await waitFor(this.#completions.wait(job), job.name, options)
     if (outcome.state === 'completed') return outcome.result
     throw outcome.error
   }

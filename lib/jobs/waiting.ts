@@ -1,5 +1,6 @@
 import type { WaitOptions } from '../../types/job'
 import { FST_ERR_JOB_WAIT_TIMEOUT } from '../shared/errors'
+import { timers } from '../shared/timers'
 import type { Outcome } from './outcomes'
 
 interface Wait { ended: Promise<Outcome>, abandon: () => void }
@@ -10,7 +11,7 @@ export function waitFor ({ ended, abandon }: Wait, name: string, { signal, timeo
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
     const leave = (): void => {
-      clearTimeout(timer)
+      timers.clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
     }
     const giveUp = (reason: unknown): void => {
@@ -22,6 +23,6 @@ export function waitFor ({ ended, abandon }: Wait, name: string, { signal, timeo
     ended.finally(leave).then(resolve, reject)
     if (signal?.aborted === true) return onAbort()
     signal?.addEventListener('abort', onAbort)
-    if (timeout !== undefined) timer = setTimeout(() => giveUp(new FST_ERR_JOB_WAIT_TIMEOUT(name, timeout)), timeout)
+    if (timeout !== undefined) timer = timers.setTimeout(() => giveUp(new FST_ERR_JOB_WAIT_TIMEOUT(name, timeout)), timeout, undefined)
   })
 }

@@ -4,8 +4,12 @@ import type { TaskSnapshot, TaskState } from '../../types/task'
 import type { ProcessIdentity } from '../../types/process'
 import type { ProcessNumbers } from './process-info'
 
-/** A task or a job as JSON, and the process it lives in where several are served. */
-export type Snapshot = (TaskSnapshot | JobSnapshot) & { group?: string, process?: ProcessIdentity }
+/** A task or a job as JSON, the process it lives in where several are served, and the stack of its error where one task is asked for. */
+export type Snapshot = (TaskSnapshot | JobSnapshot) & {
+  group?: string
+  process?: ProcessIdentity
+  error?: { code?: string, message: string, stack?: string }
+}
 
 /** Which tasks are meant: those that match every member that is set. */
 export interface ControlFilter {
@@ -44,7 +48,7 @@ export type Counts = Record<TaskState, number>
 
 export interface Summary {
   counts: Counts
-  /** The groups that have live tasks; at most 1,000. */
+  /** The groups that tasks have, at most 1,000. */
   groups: Array<{ group: string, counts: Counts }>
   /** The process that answers. */
   process: ProcessNumbers

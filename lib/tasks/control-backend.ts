@@ -1,88 +1,204 @@
-import { FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_INVALID_CURSOR, FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
-import type { ControlBackend, ControlFilter, Counts, Snapshot } from '../shared/control-backend'
+import {
+  FST_ERR_TASK_CANCEL_REQUESTED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_INVALID_BODY, FST_ERR_TASK_INVALID_CURSOR,
+  FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE
+} from '../shared/errors'
+import { clip } from '../shared/option-checks'
+import type { Cancelled, ControlBackend, ControlEvent, ControlFilter, ListQuery, LiveEntry, Page, Snapshot, Summary } from '../shared/control-backend'
 import { processNumbers } from '../shared/process-info'
+import { timers } from '../shared/timers'
 import type { ProcessIdentity } from '../../types/process'
 import type { TaskRegistry } from './registry'
 import { Task } from './task'
+import { allEnded } from './waiting'
 
-const EVENTS = ['start', 'progress', 'end'] as const
-
-const noCounts = (): Counts => ({ pending: 0, running: 0, cancelling: 0, completed: 0, failed: 0, cancelled: 0 })
+const EVENTS: ControlEvent[] = ['start', 'progress', 'end']
+const MAX_GROUPS = 1_000
+/** How long a walk through the tasks may keep the event loop, in ms. */
+const SLICE = 2
+/** How many tasks are cancelled at a time. */
+const CANCEL_BATCH = 500
+/** Of the tasks that a feed begins with. */
+const LIVE_PAGE = 100
 
 /** What routes, feed and dashboard serve with `serve: 'tasks'`: the tasks of this process. */
 export function createTasksBackend (registry: TaskRegistry, identity: ProcessIdentity): ControlBackend {
-  function find (name: string): Task {
-    const task = registry.get(name)
-    if (task === undefined) throw new FST_ERR_TASK_NOT_FOUND(name)
+  return new TasksBackend(registry, identity)
+}
+
+/** Cursors are the sequence numbers of tasks. */
+class TasksBackend implements ControlBackend {
+  constructor (private readonly registry: TaskRegistry, private readonly identity: ProcessIdentity) {}
+
+  // --- to read ---
+
+  async list ({ limit, after, ...filter }: ListQuery): Promise<Page> {
+    const before = readCursor(after)
+    const found: Task[] = []
+    if (!this.isHopeless(filter)) {
+      // One more than the page holds tells whether there is a next.
+      for await (const tasks of this.walk(filter, before, limit + 1)) {
+        found.push(...tasks)
+        if (found.length > limit) break
+      }
+    }
+    const tasks = found.slice(0, limit)
+    const cursors = tasks.map((task) => String(Task.sequenceOf(task)))
+    return { tasks: tasks.map((task) => task.toJSON()), cursors, next: found.length > limit ? cursors.at(-1) : undefined }
+  }
+
+  summary (): Summary {
+    const groups = []
+    for (const { name: group, tally: { counts } } of this.registry.groups()) {
+      if (groups.push({ group, counts }) === MAX_GROUPS) break
+    }
+    return { counts: this.registry.counts, groups, process: processNumbers(this.identity) }
+  }
+
+  get (name: string): Snapshot {
+    return withStack(this.find(name))
+  }
+
+  /** In which a rare match does not keep the event loop: after each batch, and after each {@link SLICE} without one, others have their turn. */
+  private async * walk (filter: ControlFilter, before: number, batch: number): AsyncGenerator<Task[]> {
+    for (let isLast = false; !isLast;) {
+      const until = performance.now() + SLICE
+      const found: Task[] = []
+      let looked = 0
+      isLast = true
+      for (const task of this.newestFirst(filter, before)) {
+        before = Task.sequenceOf(task)
+        if (matches(task, filter)) found.push(task)
+        if (found.length >= batch || (++looked % 128 === 0 && performance.now() > until)) {
+          isLast = false
+          break
+        }
+      }
+      yield found
+      if (!isLast) await new Promise<void>((resolve) => { timers.setImmediate(resolve, undefined) })
+    }
+  }
+
+  private newestFirst ({ group, names }: ControlFilter, before: number): Iterable<Task> {
+    if (names !== undefined) {
+      const named = [...new Set(names)].map((name) => this.registry.get(name)).filter((task) => task !== undefined)
+      return named.sort((one, other) => Task.sequenceOf(other) - Task.sequenceOf(one)).filter((task) => Task.sequenceOf(task) < before)
+    }
+    return group === undefined ? this.registry.newestFirst(before) : this.registry.group(group)?.newestFirst(before) ?? []
+  }
+
+  /** Whether no task at all is in one of the states. */
+  private isHopeless ({ states }: ControlFilter): boolean {
+    const { counts } = this.registry
+    return states?.every((state) => counts[state] === 0) === true
+  }
+
+  private find (name: string): Task {
+    const task = this.registry.get(name)
+    if (task === undefined) throw new FST_ERR_TASK_NOT_FOUND(clip(name))
     return task
   }
 
-  const all = (): Task[] => [...registry.view].reverse() as Task[]
+  // --- to act ---
 
-  return {
-    list ({ limit, after = '0', ...filter }) {
-      if (!/^\d{1,15}$/.test(after)) throw new FST_ERR_TASK_INVALID_CURSOR()
-      const start = Number(after)
-      const found = all().filter((task) => matches(task, filter))
-      const tasks = found.slice(start, start + limit).map((task) => task.toJSON())
-      const cursors = tasks.map((_, index) => String(start + index + 1))
-      return { tasks, cursors, next: start + limit < found.length ? cursors.at(-1) : undefined }
-    },
-    summary () {
-      const counts = noCounts()
-      for (const { state } of all()) counts[state]++
-      return { counts, groups: [], process: processNumbers(identity) }
-    },
-    get: (name) => withStack(find(name)),
-    async cancel (name) {
-      const task = find(name)
-      if (task.endedAt !== undefined) throw new FST_ERR_TASK_NOT_LIVE(name, task.state)
-      await stop(task)
-      // This object: a task without a name of the caller's is removed by now, and a name may have been reused.
-      return withStack(task)
-    },
-    async cancelAll (filter, reason) {
-      const tasks = all().filter((task) => task.endedAt === undefined && matches(task, filter))
-      await Promise.all(tasks.map((task) => stop(task, reason)))
-      const remaining = tasks.filter((task) => task.endedAt === undefined).map(({ name }) => name)
-      return { cancelled: tasks.length - remaining.length, remaining }
-    },
-    heartbeat (name) {
-      const task = find(name)
-      if (!task.heartbeat()) throw new FST_ERR_TASK_NOT_LIVE(name, task.state)
-      if (task.toJSON().lease === undefined) throw new FST_ERR_TASK_NO_LEASE(name)
-    },
-    purge: () => ({ purged: registry.purge() }),
-    * live (filter) {
-      yield all().filter((task) => task.endedAt === undefined && matches(task, filter))
-    },
-    subscribe (listener) {
-      const listeners = EVENTS.map((event) => [event, (task: unknown) => listener(event, task as Task)] as const)
-      for (const [event, call] of listeners) registry.view.on(event, call)
-      return () => { for (const [event, call] of listeners) registry.view.off(event, call) }
+  async cancel (name: string): Promise<Snapshot> {
+    const task = this.find(name)
+    if (task.endedAt !== undefined) throw new FST_ERR_TASK_NOT_LIVE(clip(name), task.state)
+    try {
+      await Task.cancelAndWait(task, new FST_ERR_TASK_CANCEL_REQUESTED())
+    } catch (error) {
+      // Its state says so.
+      if (!(error instanceof FST_ERR_TASK_CANCEL_TIMEOUT)) throw error
+    }
+    // This object: a task without a name of the caller's is removed by now, and a name may have been reused.
+    return withStack(task)
+  }
+
+  async cancelAll (filter: ControlFilter, reason: string | undefined): Promise<Cancelled> {
+    const { group, states, prefix, q, names } = filter
+    if ([group, states, prefix, q, names].every((part) => part === undefined)) throw new FST_ERR_TASK_INVALID_BODY('an empty filter would cancel all tasks')
+    const why = reason ?? new FST_ERR_TASK_CANCEL_REQUESTED()
+    const cancelled: Task[] = []
+    for await (const tasks of this.walk(filter, Infinity, CANCEL_BATCH)) {
+      for (const task of tasks) {
+        if (task.endedAt !== undefined) continue
+        task.cancel(why)
+        cancelled.push(task)
+      }
+    }
+    await this.registry.nextImmediate()
+    const remaining = await allEnded(cancelled, this.registry.cancelTimeout)
+    return { cancelled: cancelled.length - remaining.length, remaining: remaining.map(({ name }) => name) }
+  }
+
+  heartbeat (name: string): void {
+    const task = this.find(name)
+    if (!task.heartbeat()) throw new FST_ERR_TASK_NOT_LIVE(clip(name), task.state)
+    if (task.toJSON().lease === undefined) throw new FST_ERR_TASK_NO_LEASE(clip(name))
+  }
+
+  purge (): { purged: number } {
+    return { purged: this.registry.purge() }
+  }
+
+  // --- for the feed ---
+
+  * live (filter: ControlFilter): Generator<LiveEntry[]> {
+    const [newest] = this.registry.newestFirst()
+    const last = newest === undefined ? 0 : Task.sequenceOf(newest)
+    let after = 0
+    // What is added from now on has its events.
+    while (after < last) {
+      const page: Task[] = []
+      let looked = 0
+      let next = last
+      for (const task of this.registry.oldestFirst(after)) {
+        const sequence = Task.sequenceOf(task)
+        if (sequence > last) break
+        if (page.length === LIVE_PAGE || looked++ === 10 * LIVE_PAGE) {
+          next = after
+          break
+        }
+        after = sequence
+        if (task.endedAt === undefined && matches(task, filter)) page.push(task)
+      }
+      after = next
+      yield page
     }
   }
-}
 
-/** Resolves when the task has stopped, or has not within `cancelTimeout`: its state tells which. */
-async function stop (task: Task, reason?: unknown): Promise<void> {
-  try {
-    await Task.cancelAndWait(task, reason)
-  } catch (error) {
-    if (!(error instanceof FST_ERR_TASK_CANCEL_TIMEOUT)) throw error
+  subscribe (listener: (event: ControlEvent, entry: LiveEntry) => void): () => void {
+    const { view } = this.registry
+    const listeners = EVENTS.map((event) => [event, (task: LiveEntry) => listener(event, task)] as [never, never])
+    for (const [event, call] of listeners) view.on(event, call)
+    return () => { for (const [event, call] of listeners) view.off(event, call) }
   }
 }
 
-function matches ({ name, state, group }: Task & { group?: string }, filter: ControlFilter): boolean {
+/** @throws FST_ERR_TASK_INVALID_CURSOR */
+function readCursor (after: string | undefined): number {
+  if (after === undefined) return Infinity
+  if (!/^[1-9]\d{0,14}$/.test(after)) throw new FST_ERR_TASK_INVALID_CURSOR()
+  return Number(after)
+}
+
+function matches ({ name, state, group }: Task, filter: ControlFilter): boolean {
   return (filter.states === undefined || filter.states.includes(state)) &&
     (filter.group === undefined || filter.group === group) &&
     (filter.prefix === undefined || name.startsWith(filter.prefix)) &&
-    (filter.q === undefined || name.includes(filter.q)) &&
-    (filter.names === undefined || filter.names.includes(name))
+    (filter.q === undefined || name.includes(filter.q))
 }
 
 function withStack (task: Task): Snapshot {
   const snapshot = task.toJSON()
-  if (task.state !== 'failed' || !(task.error instanceof Error)) return snapshot
-  return { ...snapshot, error: { ...snapshot.error!, stack: task.error.stack } }
+  return task.state !== 'failed' ? snapshot : { ...snapshot, error: { ...snapshot.error!, stack: stackOf(task.error) } }
+}
+
+/** What was thrown may be anything, getters that throw included. */
+function stackOf (thrown: unknown): string | undefined {
+  try {
+    const { stack } = thrown as Error
+    return typeof stack === 'string' ? stack : undefined
+  } catch {
+    return undefined
+  }
 }

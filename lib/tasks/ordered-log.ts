@@ -40,6 +40,15 @@ export class OrderedLog<T extends object> {
     }
   }
 
+  /** Those added after the sequence number, the oldest first. Nothing may be removed during the walk. */
+  * oldestFirst (after: number): IterableIterator<T> {
+    const entries = this.#entries
+    for (let i = this.indexOf(after + 1); i < entries.length; i++) {
+      const entry = entries[i]
+      if (typeof entry !== 'number') yield entry
+    }
+  }
+
   /** The index of the first entry whose sequence number is not lower. */
   private indexOf (sequence: number): number {
     const { length } = this.#entries

@@ -151,6 +151,11 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     return this.#order.newestFirst(beforeSequence)
   }
 
+  /** The tasks added after this sequence number, the oldest first; else as `newestFirst`. */
+  oldestFirst (afterSequence: number): Iterable<Task> {
+    return this.#order.oldestFirst(afterSequence)
+  }
+
   /** The groups that tasks have, and those with limits. Each knows its counts (`tally.counts`) and its tasks (`newestFirst`). */
   groups (): Iterable<TaskGroup> {
     return this.#groups

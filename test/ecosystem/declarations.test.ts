@@ -8,24 +8,35 @@ t.setTimeout(240_000)
 
 /** What a library on top of this one exports: nothing of it says its type. */
 const USER = `
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import fastifyTasks from 'fastify-tasks'
-import 'fastify-tasks/jobs'
+import routes from 'fastify-tasks/routes'
+import feed from 'fastify-tasks/feed'
+import dashboard from 'fastify-tasks/dashboard'
+import fastifyJobs from 'fastify-tasks/jobs'
 
+export const plugins = { fastifyTasks, routes, feed, dashboard, fastifyJobs }
 export const build = async () => {
   const app = Fastify()
   await app.register(fastifyTasks)
   return app
 }
 export const add = (app: FastifyInstance) => app.addTask(async (_app, task) => { task.updateProgress(1); return 42 }, { name: 'a' })
+export const addOfRequest = (request: FastifyRequest) => request.addTask(() => 42)
 export const get = (app: FastifyInstance) => app.getTask('a')
+export const list = (app: FastifyInstance) => app.getTasks({ group: 'a' })
 export const snapshots = (app: FastifyInstance) => [...app.tasks].map((task) => task.toJSON())
 export const tasks = (app: FastifyInstance) => app.tasks
 export const cancel = (app: FastifyInstance) => app.cancelTask('a')
+export const cancelMany = (app: FastifyInstance) => app.cancelTasks({ prefix: 'a' })
+export const idle = (app: FastifyInstance) => app.tasks.onIdle()
 export const addJob = (app: FastifyInstance) => app.addJob('kind', { id: 1 })
+export const addJobs = (app: FastifyInstance) => app.addJobs('kind', [{ data: { id: 1 } }])
 export const getJob = (app: FastifyInstance) => app.getJob('a')
 export const jobs = (app: FastifyInstance) => app.jobs()
 export const jobSnapshots = async (app: FastifyInstance) => (await app.getJob('a'))?.toJSON()
+export const counts = (app: FastifyInstance) => app.jobCounts()
+export const events = (app: FastifyInstance) => app.jobEvents
 export const methods = (app: FastifyInstance) => ({ add: app.addTask, get: app.getTask, addJob: app.addJob, define: app.defineJob })
 export class Service {
   constructor (private readonly app: FastifyInstance) {}

@@ -30,8 +30,8 @@ const failed = { state: 'failed', finishedOn: 9, failedReason: 'no', stacktrace:
 
 t.test('wait settles on the first event', async (t) => {
   const { engine, completions } = partsOf({ id: 'one', state: 'active' }, { id: 'other', state: 'active' })
-  const one = completions.wait('default', 'one', 'a')
-  const other = completions.wait('default', 'other', 'b')
+  const one = completions.wait({ queue: 'default', id: 'one', name: 'a', attempts: 1 })
+  const other = completions.wait({ queue: 'default', id: 'other', name: 'b', attempts: 1 })
   engine.events.emit('completed', { queue: 'elsewhere', jobId: 'one', returnvalue: 'of another queue' })
   engine.events.emit('completed', { queue: 'default', jobId: 'one', returnvalue: 'early' })
   engine.events.emit('completed', { queue: 'default', jobId: 'one', returnvalue: 'late' })
@@ -46,7 +46,7 @@ t.test('wait reads how a job has ended that no event tells of', async (t) => {
     [failed, { state: 'failed', error: { message: 'no', code: 'ERR_X' } }]
   ] as const) {
     const { completions, outcomes } = partsOf(entry as unknown as Entry)
-    t.match(await completions.wait('default', 'id', 'a').ended, expected)
+    t.match(await completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 }).ended, expected)
     t.same(outcomes.asked, [], 'the record is enough')
   }
 })
@@ -55,7 +55,7 @@ t.test('a failure is read in its record when an event tells of it', async (t) =>
   const { queue, engine, completions } = partsOf({ state: 'active' })
   engine.events.emit('failed', { queue: 'default', jobId: 'id', failedReason: 'no' })
   t.same(queue.asked, [], 'nobody waits')
-  const { ended } = completions.wait('default', 'id', 'a')
+  const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
   await new Promise((resolve) => setTimeout(resolve, 20))
   queue.end('id', failed)
   const since = performance.now()
@@ -65,7 +65,7 @@ t.test('a failure is read in its record when an event tells of it', async (t) =>
 })
 
 t.test('without a record, what is kept of the end tells it', async (t) => {
-  const ended = { name: 'a', endedAt: 9 }
+  const ended = { name: 'a', endedAt: 9, attempts: 1 }
   for (const [kept, expected] of [
     [{ state: 'completed', result: 7 }, { state: 'completed', result: 7 }],
     [{ state: 'failed', error: { code: 'ERR_X', message: 'no' } }, { state: 'failed', error: { code: 'ERR_X', message: 'no' } }],
@@ -73,16 +73,28 @@ t.test('without a record, what is kept of the end tells it', async (t) => {
   ] as const) {
     const { completions, outcomes } = partsOf()
     outcomes.ends.set('id', { ...ended, ...kept } as Ended)
-    t.match(await completions.wait('default', 'id', 'a').ended, expected)
+    t.match(await completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 }).ended, expected)
   }
+})
+
+t.test('the end of an earlier run is no evidence for a job that was retried', async (t) => {
+  const { completions, outcomes, engine } = partsOf()
+  outcomes.ends.set('id', { id: 'id', name: 'a', endedAt: 9, attempts: 1, state: 'failed', error: { code: 'E', message: 'of the run before' } })
+  const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 2 })
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  outcomes.ends.set('id', { id: 'id', name: 'a', endedAt: 9, attempts: 2, state: 'completed', result: 7 })
+  t.same(await ended, { state: 'completed', result: 7 })
+  outcomes.ends.set('id', { id: 'id', name: 'a', endedAt: 9, attempts: 0, state: 'cancelled', cause: {}, removed: true })
+  t.match(await completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 }).ended, { state: 'cancelled' }, 'one that waited needs no start')
+  t.same(engine.events.eventNames().length, 3)
 })
 
 t.test('a record that goes between its state and its content leaves no outcome', async (t) => {
   for (const state of ['completed', 'failed']) {
     const { queue, completions, outcomes } = partsOf({ state, finishedOn: 9 })
     queue.getJob = async () => undefined
-    outcomes.ends.set('id', { name: 'a', endedAt: 9, state: 'failed', error: { code: 'ERR_X', message: 'no' } })
-    t.match(await completions.wait('default', 'id', 'a').ended, { state: 'failed', error: { code: 'ERR_X' } })
+    outcomes.ends.set('id', { name: 'a', endedAt: 9, attempts: 1, state: 'failed', error: { code: 'ERR_X', message: 'no' } })
+    t.match(await completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 }).ended, { state: 'failed', error: { code: 'ERR_X' } })
   }
 })
 
@@ -90,7 +102,7 @@ t.test('a job that was retried in between is live', async (t) => {
   const { queue, completions, engine } = partsOf({ state: 'active' })
   let asked = 0
   queue.getJobState = async () => { asked++; return 'failed' }
-  const { ended } = completions.wait('default', 'id', 'a')
+  const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
   await new Promise((resolve) => setTimeout(resolve, 20))
   t.equal(asked, 1)
   engine.events.emit('completed', { queue: 'default', jobId: 'id', returnvalue: 7 })
@@ -99,7 +111,7 @@ t.test('a job that was retried in between is live', async (t) => {
 
 t.test('a job that waited and was removed has been cancelled', async (t) => {
   const { completions } = partsOf({})
-  const { ended } = completions.wait('default', 'id', 'a')
+  const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
   completions.onRemoved('default', 'other', 'why not')
   completions.onRemoved('default', 'id', 'why')
   t.match(await ended, { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a' was cancelled", cause: 'why' } })
@@ -107,9 +119,9 @@ t.test('a job that waited and was removed has been cancelled', async (t) => {
 
 t.test('any number may wait for a job, and closing ends every wait', async (t) => {
   const { completions, queue } = partsOf({ id: 'id-0' }, { id: 'id-1' })
-  const waits = Array.from({ length: 20 }, (_, i) => completions.wait('default', `id-${i % 2}`, 'a').ended)
+  const waits = Array.from({ length: 20 }, (_, i) => completions.wait({ queue: 'default', id: `id-${i % 2}`, name: 'a', attempts: 1 }).ended)
   completions.close()
-  waits.push(completions.wait('default', 'id', 'a').ended)
+  waits.push(completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 }).ended)
   for (const { status, reason } of await Promise.allSettled(waits) as PromiseRejectedResult[]) {
     t.match({ status, reason }, { status: 'rejected', reason: { code: 'FST_ERR_JOBS_CLOSED' } })
   }
@@ -132,7 +144,7 @@ t.test('polling', async (t) => {
   await t.test('begins at once, and happens less and less often', async (t) => {
     const { queue, completions } = partsOf({})
     const polls = pollsOf(queue)
-    const { abandon } = completions.wait('default', 'id', 'a')
+    const { abandon } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
     await pass(32_000)
     t.same(polls, [1, 501, 1_501, 3_501, 7_501, 15_501, 23_501, 31_501])
     t.equal(time.timers.size, 1)
@@ -143,7 +155,7 @@ t.test('polling', async (t) => {
   await t.test('waits for half a second when the caller has just seen the job', async (t) => {
     const { queue, completions } = partsOf({})
     const polls = pollsOf(queue)
-    const { abandon } = completions.wait('default', 'id', 'a', { isLive: true })
+    const { abandon } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 }, { isLive: true })
     await pass(600)
     t.same(polls, [500])
     abandon()
@@ -152,7 +164,7 @@ t.test('polling', async (t) => {
   await t.test('goes on while the store is away', async (t) => {
     const { queue, completions } = partsOf({})
     queue.getJobState = async () => { throw new Error('away') }
-    const { ended } = completions.wait('default', 'id', 'a')
+    const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
     await pass(1_600)
     queue.end('id', { returnvalue: 7 })
     queue.getJobState = async () => 'completed'
@@ -166,7 +178,7 @@ t.test('polling', async (t) => {
     const polls = pollsOf(queue)
     let settledAt = 0
     const begun = time.now
-    const { ended } = completions.wait('default', 'id', 'a')
+    const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
     const gone = t.rejects(ended.finally(() => { settledAt = time.now - begun }), { code: 'FST_ERR_JOB_RECORD_GONE', message: /'a'/ })
     await pass(6_000)
     await gone
@@ -181,7 +193,7 @@ t.test('polling', async (t) => {
       ["Job 'a' was cancelled", { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', message: "Job 'a' was cancelled" } }]
     ] as const) {
       const { engine, completions } = partsOf()
-      const { ended } = completions.wait('default', 'id', 'a')
+      const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
       engine.events.emit('failed', { queue: 'default', jobId: 'id', failedReason })
       await pass(6_000)
       t.match(await ended, expected)
@@ -190,7 +202,7 @@ t.test('polling', async (t) => {
 
   await t.test('forgets the event of a failure when the job is live again', async (t) => {
     const { engine, queue, completions } = partsOf({ state: 'active' })
-    const { ended } = completions.wait('default', 'id', 'a')
+    const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
     engine.events.emit('failed', { queue: 'default', jobId: 'id', failedReason: 'of the run before' })
     await pass(100)
     queue.entries.clear()
@@ -201,8 +213,8 @@ t.test('polling', async (t) => {
 
   await t.test('knows a completed job whose result was too large to be kept, and invents none', async (t) => {
     const { completions, outcomes } = partsOf()
-    outcomes.ends.set('id', { name: 'a', endedAt: 9, state: 'completed', resultOmitted: true })
-    const gone = t.rejects(completions.wait('default', 'id', 'a').ended, { code: 'FST_ERR_JOB_RECORD_GONE' })
+    outcomes.ends.set('id', { name: 'a', endedAt: 9, attempts: 1, state: 'completed', resultOmitted: true })
+    const gone = t.rejects(completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 }).ended, { code: 'FST_ERR_JOB_RECORD_GONE' })
     await pass(6_000)
     await gone
   })
@@ -212,7 +224,7 @@ t.test('polling', async (t) => {
     const ids = Array.from({ length: 5_000 }, (_, i) => `id-${i}`)
     for (const id of ids) queue.put({ id, data: { name: id, data: {} }, state: 'active' })
     const polls = pollsOf(queue)
-    const waits = ids.map((id) => completions.wait('default', id, id))
+    const waits = ids.map((id) => completions.wait({ queue: 'default', id: id, name: id, attempts: 1 }))
     await pass(10)
     t.equal(polls.length, 500, 'a tenth by their records')
     t.same(outcomes.asked.map(({ length }) => length), [4_500], 'the others by what is kept of ends, at once')
@@ -222,9 +234,9 @@ t.test('polling', async (t) => {
     // Those whose records are read last are found by what is kept, and that is compared with their records.
     for (const id of ids.slice(-5)) {
       queue.end(id, { returnvalue: id })
-      outcomes.ends.set(id, { id, name: id, endedAt: 9, state: 'completed', result: 'of a run before' })
+      outcomes.ends.set(id, { id, name: id, endedAt: 9, attempts: 1, state: 'completed', result: 'of a run before' })
     }
-    outcomes.ends.set(ids[2_000], { id: ids[2_000], name: ids[2_000], endedAt: 9, state: 'failed', error: { code: '', message: 'of a run before' } })
+    outcomes.ends.set(ids[2_000], { id: ids[2_000], name: ids[2_000], endedAt: 9, attempts: 1, state: 'failed', error: { code: '', message: 'of a run before' } })
     await pass(1_000)
     const outcomesOf = Promise.all(waits.slice(-5).map(({ ended }) => ended))
     t.same(await outcomesOf, ids.slice(-5).map((id) => ({ state: 'completed', result: id })))
@@ -236,7 +248,7 @@ t.test('polling', async (t) => {
     const { queue, completions } = partsOf({})
     let answer = (_state: string): void => {}
     queue.getJobState = () => new Promise((resolve) => { answer = resolve })
-    const { abandon } = completions.wait('default', 'id', 'a')
+    const { abandon } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
     await pass(5)
     abandon()
     answer('waiting')
@@ -249,7 +261,7 @@ t.test('polling', async (t) => {
     let answer = (_state: string): void => {}
     const { getJobState } = queue
     queue.getJobState = () => new Promise((resolve) => { answer = resolve })
-    const { ended } = completions.wait('default', 'id', 'a')
+    const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
     await pass(5)
     queue.end('id', failed)
     engine.events.emit('removed', { queue: 'default', jobId: 'id' })

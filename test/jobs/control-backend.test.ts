@@ -44,7 +44,7 @@ t.test('jobs are listed in pages, and those that match', async (t) => {
 t.test('what goes wrong with a page is thrown as it is', async (t) => {
   const { backend, queue } = backendWith({})
   queue.getBackend().getRanges = async () => { throw new Error('away') }
-  await t.rejects(async () => { await backend.list({ limit: 2 }) }, { message: 'away' })
+  await t.rejects(async () => { await backend.list({ limit: 2 }) }, { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
 })
 
 t.test('the summary has the engine\'s counts, of all queues and of each', async (t) => {
@@ -101,7 +101,7 @@ t.test('a cancel that takes too long answers with the job that is still stopping
 t.test('what goes wrong with a cancel is thrown', async (t) => {
   const { backend, queue } = backendWith({ state: 'active' })
   queue.stored = () => ({ ...MemoryQueue.prototype.stored.call(queue, 'id'), updateData: async () => { throw new Error('away') } }) as any
-  await t.rejects(backend.cancel('a'), { message: 'away' })
+  await t.rejects(backend.cancel('a'), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
 })
 
 t.test('a job that has ended is neither cancelled nor renewed', async (t) => {
@@ -129,7 +129,7 @@ t.test('all that match are cancelled, and those that go on are named', async (t)
   t.same([...queue.entries.keys()], ['a:deaf', 'b'])
   for (const filter of [{}, { prefix: undefined }]) await t.rejects(backend.cancelAll(filter), { statusCode: 400, message: /filter/ })
   queue.stored = () => { throw new Error('away') }
-  await t.rejects(backend.cancelAll({ prefix: 'a:' }), { message: 'away' })
+  await t.rejects(backend.cancelAll({ prefix: 'a:' }), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
 })
 
 t.test('the live that match come in pages', async (t) => {

@@ -58,14 +58,19 @@ t.test('a live job asks for its end and its lease by the engine\'s id', async (t
   t.match(job, { result: undefined, error: undefined })
   await job.wait()
   t.equal(await job.heartbeat(), true)
-  t.same(asked, [['wait', 'default', 'id', 'a', {}], ['heartbeat', 'default', 'id']])
+  t.same(asked, [['wait', { queue: 'default', id: 'id', name: 'a', attempts: 1 }, {}], ['heartbeat', 'default', 'id']])
+})
+
+t.test('a job that waits will have been started once more when it ends', async (t) => {
+  await jobOf(stored({ attemptsStarted: 3 }), 'waiting').wait()
+  t.match(asked, [['wait', { attempts: 4 }]])
 })
 
 t.test('wait takes a signal of any realm and a time-out, and refuses what is neither', async (t) => {
   const job = jobOf(stored(), 'active')
   const signal = { aborted: false, addEventListener () {}, removeEventListener () {} } as unknown as AbortSignal
   await job.wait({ signal, timeout: 5 })
-  t.same(asked, [['wait', 'default', 'id', 'a', { signal, timeout: 5 }]])
+  t.same(asked, [['wait', { queue: 'default', id: 'id', name: 'a', attempts: 1 }, { signal, timeout: 5 }]])
   const ended = jobOf(stored({ ...times, returnvalue: 7 }), 'completed')
   for (const [options, named] of [[{ timeout: -1 }, /'timeout'/], [{ signal: {} }, /'signal'/], [{ signal: null }, /'signal'/], [{ other: 1 }, /'other'/], [7, /'options'/]] as any[]) {
     for (const one of [job, ended]) await t.rejects(one.wait(options), { code: /^FST_ERR_JOB_INVALID/, message: named })

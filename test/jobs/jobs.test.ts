@@ -279,7 +279,7 @@ t.test('a job that ignores its cancel keeps running, and says so', async (t) => 
   t.same(await again, [true, true])
 })
 
-t.test('a cancel finds a job that ended by itself', async (t) => {
+t.test('a cancel of a job that ends by itself meanwhile finds it stopped', async (t) => {
   let release = (): void => {}
   const app = await build(t, {
     options: { cancelTimeout: 5_000 },
@@ -294,7 +294,8 @@ t.test('a cancel finds a job that ended by itself', async (t) => {
   const cancelled = app.cancelJob('short')
   await becomes(app, 'short', 'cancelling')
   release()
-  t.equal(await cancelled, false)
+  t.equal(await cancelled, true)
+  t.match(await app.getJob('short'), { state: 'completed' })
 })
 
 t.test('a job whose name a task of this process has waits for it', async (t) => {
@@ -336,7 +337,7 @@ t.test('a waiting job is listed, cancelled and gone', async (t) => {
   t.same(await Promise.all(names.map((name) => app.cancelJob(name))), [true, true, true, true])
   t.same(await Promise.all(waiting), names.map(() => 'FST_ERR_JOB_CANCELLED'))
   t.equal(await jobs[1].heartbeat(), false)
-  await t.rejects(jobs[0].wait(), { code: 'FST_ERR_JOB_CANCELLED', cause: { message: 'The record of the job is gone' } })
+  await t.rejects(jobs[0].wait(), { code: 'FST_ERR_JOB_CANCELLED', cause: undefined }, 'also later')
 })
 
 t.test('closing hands jobs back, and ends every wait', async (t) => {
@@ -491,7 +492,7 @@ t.test('routes serve jobs', async (t) => {
   t.match(await ask('POST', '/jobs/purge'), [200, { purged: 3 }])
 })
 
-t.test('routes say that a job does not stop, that it ended by itself, or that the engine is away', async (t) => {
+t.test('routes say that a job does not stop, how it ended after all, or that the engine is away', async (t) => {
   let release = (): void => {}
   const app = await build(t, {
     define: async (app) => {
@@ -512,7 +513,7 @@ t.test('routes say that a job does not stop, that it ended by itself, or that th
   const ended = app.inject({ method: 'DELETE', url: '/jobs/deaf' })
   await sleep(50)
   release()
-  t.match((await ended).json(), { code: 'FST_ERR_JOB_NOT_LIVE', statusCode: 409 })
+  t.match((await ended).json(), { state: 'completed', endedAt: Number })
 
   const away = await build(t, {
     options: { connection: { port: await freePort() } },

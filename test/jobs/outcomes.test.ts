@@ -12,6 +12,7 @@ function partsOf (limits = { count: 1_000, age: Infinity }) {
   return { queue, ...parts, outcomes: new Outcomes(parts.engine, () => limits) }
 }
 
+const mapsOf = (queue: MemoryQueue): string[] => [...queue.meta.keys()].sort()
 const writesOf = (queue: MemoryQueue): string[] => queue.asked.filter((asked) => /^write .*\d$/.test(asked))
 
 t.test('ends of one turn are written together, completed and failed apart, and found by id and by name', async (t) => {
@@ -27,8 +28,34 @@ t.test('ends of one turn are written together, completed and failed apart, and f
     ['id-0', { id: 'id-0', name: 'n-0', kind: 'kind', attempts: 1, createdAt: 1, startedAt: 5, endedAt: 9, state: 'completed', result: 0 }],
     ['id-1', { id: 'id-1', name: 'n-1', kind: 'kind', attempts: 1, createdAt: 1, startedAt: 5, endedAt: 9, state: 'failed', error: { code: 'E', message: 'no' } }]
   ])
-  t.equal(await outcomes.latestId('default', 'n-7'), 'id-7')
-  t.equal(await outcomes.latestId('default', 'nobody'), undefined)
+  t.same(await outcomes.idsOf('default', 'n-7'), ['id-7'])
+  t.same(await outcomes.idsOf('default', 'nobody'), [])
+})
+
+t.test('the name of a job leads to it from its start on', async (t) => {
+  const { queue, events, outcomes } = partsOf()
+  queue.put({ id: 'one', data: { name: 'a', data: {} }, state: 'active' })
+  events.emit('taken', { queue: 'default', job: queue.stored('one') })
+  events.emit('taken', { queue: 'default', job: { id: '2', data: null } })
+  await outcomes.flush()
+  t.same(await outcomes.idsOf('default', 'a'), ['one'])
+  t.equal(writesOf(queue).length, 1)
+})
+
+t.test('an end is written with the next start, or soon; at once when its record may go at once', async (t) => {
+  for (const [opts, how, isUrgent] of [
+    [{}, { result: 1 }, false], [{ removeOnComplete: true }, { result: 1 }, true], [{ removeOnComplete: true }, { error: new Error('no') }, false],
+    [{ removeOnFail: { count: 1 } }, { error: new Error('no') }, true], [{ removeOnFail: 1 }, { error: new Error('no') }, true],
+    [{ removeOnComplete: { age: 5 } }, { result: 1 }, true], [{ removeOnComplete: { age: 86_400, count: 1_000 } }, { result: 1 }, false], [{ removeOnComplete: false }, { result: 1 }, false]
+  ] as const) {
+    const { queue, events } = partsOf()
+    queue.put({ opts, finishedOn: 9, failedReason: 'no', stacktrace: [] } as object)
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), ...how })
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), ...how })
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    t.equal(writesOf(queue).length, isUrgent ? 1 : 0, JSON.stringify(opts))
+    while (writesOf(queue).length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  }
 })
 
 t.test('records that are not ours are no concern', async (t) => {
@@ -46,11 +73,11 @@ t.test('the latest end of a name and of an id counts, and of an id that has any 
   outcomes.record('default', { ...ended, id: 'both', name: 'b', endedAt: 4, state: 'failed', error: { code: '', message: '' } })
   outcomes.record('default', { ...ended, id: 'both', name: 'b', endedAt: 30, state: 'completed', result: 2 })
   await outcomes.flush()
-  t.equal(await outcomes.latestId('default', 'a'), 'x@y@\n')
+  t.same(await outcomes.idsOf('default', 'a'), ['x@y@\n', 'old'])
   t.match((await outcomes.find('default', ['both'])).get('both'), { state: 'completed', result: 2 })
   await outcomes.forget('default', 'both')
   t.equal((await outcomes.find('default', ['both'])).size, 0)
-  t.equal(await outcomes.latestId('default', 'b'), 'both')
+  t.same(await outcomes.idsOf('default', 'b'), ['both'])
 })
 
 t.test('what is kept of an end gives the outcome back', async (t) => {
@@ -112,23 +139,23 @@ t.test('with time', async (t) => {
   await t.test('a generation that is full is followed by another, and the one before it dropped', async (t) => {
     const { queue, outcomes } = partsOf({ count: 10, age: Infinity })
     const fill = async (prefix: string): Promise<void> => {
-      for (let i = 0; i < 1_000; i++) outcomes.record('default', end(`${prefix}-${i}`))
+      for (let i = 0; i < 1_000; i++) outcomes.record('default', { ...end(`${prefix}-${i}`), state: 'failed', error: { code: '', message: '' } })
       await pass(2)
     }
     await fill('a')
     await fill('b')
-    t.equal(queue.meta.has('jobs-outcomes-completed-1'), false, 'it is too young')
+    t.equal(queue.meta.has('jobs-outcomes-failed-1'), false, 'it is too young')
     later(30_000)
     await fill('c')
     await fill('d')
-    t.same([...queue.meta.keys()].sort(), ['jobs-outcomes', 'jobs-outcomes-completed-0', 'jobs-outcomes-completed-1'])
+    t.same(mapsOf(queue), ['jobs-outcomes', 'jobs-outcomes-failed-0', 'jobs-outcomes-failed-1'])
     t.equal((await outcomes.find('default', ['a-0', 'b-0', 'c-0', 'd-0'])).size, 4)
     later(30_000)
     await fill('e')
     await fill('f')
-    t.same([...queue.meta.keys()].sort(), ['jobs-outcomes', 'jobs-outcomes-completed-1', 'jobs-outcomes-completed-2'])
+    t.same(mapsOf(queue), ['jobs-outcomes', 'jobs-outcomes-failed-1', 'jobs-outcomes-failed-2'])
     t.same([...(await outcomes.find('default', ['a-0', 'd-0', 'f-0'])).keys()].sort(), ['d-0', 'f-0'])
-    t.equal(await outcomes.latestId('default', 'a-0'), undefined)
+    t.same(await outcomes.idsOf('default', 'a-0'), [])
   })
 
   await t.test('a generation ends with its age, and a purge begins another', async (t) => {

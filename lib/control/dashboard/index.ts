@@ -77,18 +77,18 @@ function serveData (app: FastifyInstance, serve: Served, { exposeErrors, allowed
   app.register(tasksFeed, { ...options, prefix: `${path}feed`, allowedOrigins })
 }
 
-interface TasksDashboard extends FastifyPluginAsync<DashboardOptions> {
-  default: TasksDashboard
-  tasksDashboard: TasksDashboard
-}
-
 /** A page that shows the tasks, live, and cancels them. */
 const tasksDashboard = fp(plugin, {
   fastify: '5.x', name: 'fastify-tasks-dashboard', dependencies: ['fastify-tasks'], encapsulate: true
-}) as TasksDashboard
+}) as tasksDashboard.TasksDashboard
 
 // eslint-disable-next-line @typescript-eslint/no-redeclare -- types alone, for `import type { TasksDashboardOptions } from …`
 namespace tasksDashboard {
+  export interface TasksDashboard extends FastifyPluginAsync<DashboardOptions> {
+    default: TasksDashboard
+    tasksDashboard: TasksDashboard
+  }
+
   export type TasksDashboardOptions = DashboardOptions
 }
 

@@ -73,20 +73,20 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
   })
 }
 
-interface TasksFeed extends FastifyPluginAsync<FeedOptions> {
-  default: TasksFeed
-  tasksFeed: TasksFeed
-  /** The JSON schema of a message. */
-  messageSchema: typeof feedMessageSchema
-}
-
 /** A WebSocket that sends the live tasks, and then everything that happens to tasks. */
 const tasksFeed = fp(plugin, {
   fastify: '5.x', name: 'fastify-tasks-feed', dependencies: ['fastify-tasks'], encapsulate: true
-}) as TasksFeed
+}) as tasksFeed.TasksFeed
 
 // eslint-disable-next-line @typescript-eslint/no-redeclare -- types alone, for `import type { TasksFeedOptions } from …`
 namespace tasksFeed {
+  export interface TasksFeed extends FastifyPluginAsync<FeedOptions> {
+    default: TasksFeed
+    tasksFeed: TasksFeed
+    /** The JSON schema of a message. */
+    messageSchema: typeof feedMessageSchema
+  }
+
   export type TasksFeedOptions = FeedOptions
 }
 
