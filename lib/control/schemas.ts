@@ -92,7 +92,10 @@ const filters = {
   process: { type: 'string', description: 'Only tasks of the process with this id' }
 } as const
 
-export const feedQuerySchema = { type: 'object', properties: filters } as const
+export const feedQuerySchema = {
+  type: 'object',
+  properties: { ...filters, snapshots: { type: 'boolean', default: true, description: 'Whether the live tasks are sent on connect' } }
+} as const
 
 export const processQuerySchema = { type: 'object', properties: { process: filters.process } } as const
 

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -179,6 +180,73 @@ t.test('in a real browser', async (t) => {
     await row(page, 'plain').waitFor()
   })
 
+  await t.test('all that match are cancelled, after a question that says how many, with a reason', async (t) => {
+    const app = await makeDashboard(t, { exposeErrors: true })
+    const address = await listen(app)
+    for (const name of ['report:1', 'report:2', 'mail:1', 'Report:3']) addIdle(app, name, { group: name[0] })
+    await started(app, 'Report:3')
+    const page = await open(`http://${address}/dashboard?sort=name`)
+    const cancel = async (question: string, button: string, reason = ''): Promise<void> => {
+      await page.locator('#cancel-matching').click()
+      t.equal(await page.locator('dialog h2').textContent(), question)
+      await page.getByLabel('Reason').fill(reason)
+      await page.getByRole('button', { name: button }).click()
+    }
+    await page.fill('#search', 'report:')
+    await page.locator('#hits', { hasText: '3 of 4 tasks' }).waitFor()
+    await page.selectOption('#group', 'r')
+    await cancel('Cancel 2 live tasks?', 'Cancel 2 tasks', 'a new version')
+    await page.locator('#notice', { hasText: '2 tasks cancelled.' }).waitFor()
+    t.equal(await row(page, 'report:1').locator('.outcome').textContent(), 'a new version')
+    t.same(['report:1', 'Report:3', 'mail:1'].map((name) => app.getTask(name)!.state), ['cancelled', 'running', 'running'])
+    await page.getByRole('button', { name: 'Show all' }).click()
+    await page.selectOption('#filter', 'ended')
+    await page.locator('#cancel-matching:disabled').waitFor()
+    await page.selectOption('#filter', '')
+    await cancel('Cancel 2 live tasks?', 'Keep them')
+    t.equal(app.tasks.live, 2)
+    await cancel('Cancel 2 live tasks?', 'Cancel 2 tasks')
+    await page.locator('#notice', { hasText: '2 tasks cancelled.' }).waitFor()
+    t.equal(app.tasks.live, 0)
+  })
+
+  await t.test('tasks that no URL can name are cancelled and renewed like any other', async (t) => {
+    const app = await makeDashboard(t)
+    const address = await listen(app)
+    const odd = ['.', '..', '\ud800']
+    for (const name of odd) addIdle(app, name, { ttl: 60_000 })
+    await started(app, '\ud800')
+    const page = await open(`http://${address}/dashboard?sort=name`)
+    for (const [name, label] of [['.', '.'], ['..', '..'], ['\ud800', 'U+D800']]) {
+      await page.getByRole('link', { name: label, exact: true }).click()
+      await page.getByRole('button', { name: 'Renew the lease' }).click()
+      await page.locator('#notice', { hasText: label === 'U+D800' ? 'No URL can hold this name' : 'is renewed' }).waitFor()
+      await page.getByRole('button', { name: 'Cancel the task…' }).click()
+      await page.getByRole('button', { name: 'Cancel the task', exact: true }).click()
+      await page.locator('#notice', { hasText: 'is cancelled' }).waitFor()
+      t.equal(app.getTask(name)!.state, 'cancelled')
+    }
+  })
+
+  await t.test('groups and name prefixes have numbers of their own, and the process says which it is', async (t) => {
+    const app = await makeDashboard(t)
+    const address = await listen(app)
+    addIdle(app, 'report:live', { group: 'g' })
+    await app.addTask(() => 1, { name: 'report:1', group: 'g' })
+    await Promise.resolve(app.addTask(() => { throw new Error() }, { name: 'report:2' })).catch(() => {})
+    const page = await open(`http://${address}/dashboard`)
+    const numbers = (label: string) => page.locator('.statistics tr', { has: page.getByRole('button', { name: label, exact: true }) }).locator('td').allTextContents()
+    await page.locator('.statistics tr', { hasText: 'no group' }).waitFor()
+    t.match(await numbers('g'), ['1', '1', '0 %', /ms/, /ms/])
+    await page.getByRole('button', { name: 'name', exact: true }).click()
+    t.match(await numbers('report:*'), ['1', '2', '50 %', /ms/, /ms/])
+    await page.getByRole('button', { name: 'report:*' }).click()
+    t.match(page.url(), /prefix=report%3A/)
+    await page.getByRole('button', { name: 'Remove: Name begins with report:' }).click()
+    t.notMatch(page.url(), /prefix/)
+    t.match(await page.locator('#processes').innerText(), new RegExp(`${hostname()} · pid ${process.pid}[^]*up[^]*heap[^]*MiB[^]*loop delay[^]*ms`))
+  })
+
   await t.test('one task has a panel with an address of its own', async (t) => {
     const app = await makeDashboard(t, { exposeErrors: true })
     const address = await listen(app)
@@ -280,7 +348,7 @@ t.test('in a real browser', async (t) => {
 
   await t.test('replies that a hook has wrapped are not taken for no tasks', async (t) => {
     const app = await makeApp(t, { forceCloseConnections: true })
-    app.addHook('preSerialization', async (_request, _reply, payload) => ({ data: payload }))
+    app.addHook('onSend', async (_request, reply, payload) => /json/.test(String(reply.getHeader('content-type'))) ? `{"data":${String(payload)}}` : payload)
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
     const page = await open(`http://${await listen(app)}/dashboard`, {}, '#connection[data-state=lost]')
     await page.locator('.banner', { hasText: 'The list of tasks has an unknown form. A hook of the app may change its replies' }).waitFor()

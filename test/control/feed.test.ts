@@ -43,6 +43,18 @@ function refusal (url: string, options: WebSocket.ClientOptions = {}): Promise<n
   })
 }
 
+t.test('a client that reads the list elsewhere is told only of what happens', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  addIdle(app, 'idle')
+  await started(app, 'idle')
+  const client = await join(`ws://${address}/feed?snapshots=false`)
+  addIdle(app, 'next')
+  t.match(await client.until(1), [{ event: 'start', task: { name: 'next' } }])
+  t.equal((await fetch(`http://${address}/feed?snapshots=x`)).status, 400)
+})
+
 t.test('a client is told of the live tasks, then of what happens', async (t) => {
   const app = await makeApp(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })

@@ -16,6 +16,11 @@ export interface BroadcastOptions {
   stallTimeout: number
 }
 
+export interface FeedQuery extends FeedFilter {
+  /** Whether the client is sent what is live first. Default `true`; a client that reads the list from the routes needs it not. */
+  snapshots?: boolean
+}
+
 // After each turn the feed pauses for a multiple of what it took: most of the event loop's time is the app's. In ms.
 const PAUSE_FACTOR = 4
 const MAX_PAUSE = 100
@@ -53,13 +58,13 @@ export class Broadcast {
   // --- clients ---
 
   /** @returns what takes the client off again */
-  join (socket: WebSocket, filter: FeedFilter, onDrop: OnDrop): () => void {
+  join (socket: WebSocket, { snapshots = true, ...filter }: FeedQuery, onDrop: OnDrop): () => void {
     if (this.#clients.size === 0) this.#start()
     const channel = this.#channelOf(filter)
     const client = new FeedClient(socket, channel, { maxBuffer: this.#options.maxBuffer, onRoom: () => this.#schedule(), onDrop })
     channel.add(client)
     this.#clients.add(client)
-    this.#startWalk(client)
+    if (snapshots) this.#startWalk(client)
     return () => this.#leave(client)
   }
 

@@ -7,8 +7,7 @@ import { feedMessageSchema, feedQuerySchema } from '../schemas'
 import { FST_ERR_TASK_UPGRADE_REQUIRED } from '../../shared/errors'
 import { integer, oneOf, type OptionChecks } from '../../shared/option-checks'
 import { defaultValidatorCompiler } from '../../shared/validator-compiler'
-import { Broadcast } from './broadcast'
-import type { FeedFilter } from './channel'
+import { Broadcast, type FeedQuery } from './broadcast'
 import { provideWebsocket } from './websocket'
 
 interface FeedOptions extends AccessOptions {
@@ -46,7 +45,7 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
   function join (socket: WebSocket, request: FastifyRequest): void {
     // Its handshake was under way when the others were hung up.
     if (isClosing) return socket.terminate()
-    const leave = broadcast.join(socket, request.query as FeedFilter, (reason, error) => {
+    const leave = broadcast.join(socket, request.query as FeedQuery, (reason, error) => {
       request.log.info({ reason, err: error }, 'A client of the feed was dropped')
     })
     socket.on('close', leave)

@@ -66,10 +66,7 @@ export class Api {
   }
 
   async get (task: TaskRef): Promise<Snapshot> {
-    if (hasUrl(task.name)) return asSnapshot(await this.#request('GET', pathOf(task)))
-    const { tasks: [found] } = await this.list({ name: task.name, process: task.process?.id })
-    if (found === undefined) throw new RefusedError(404, 'Task not found')
-    return found
+    return asSnapshot(await this.#request('GET', pathOf(task)))
   }
 
   /** @returns the task when the server has waited for its end: it may still be stopping */
@@ -83,15 +80,14 @@ export class Api {
   }
 
   async heartbeat (task: TaskRef): Promise<void> {
-    if (hasUrl(task.name)) await this.#request('POST', pathOf(task, '/heartbeat'))
-    else await this.#request('POST', 'heartbeat', { name: task.name, process: task.process?.id })
+    await this.#request('POST', pathOf(task, '/heartbeat'))
   }
 
   // --- of jobs alone ---
 
   /** @returns the job, which is pending again */
-  async retry ({ name }: TaskRef): Promise<Snapshot> {
-    return asSnapshot(await this.#request('POST', 'retry', { name }))
+  async retry (job: TaskRef): Promise<Snapshot> {
+    return asSnapshot(await this.#request('POST', pathOf(job, '/retry')))
   }
 
   async setPaused (queue: string, paused: boolean): Promise<void> {
@@ -150,12 +146,15 @@ function asSnapshot (value: unknown): Snapshot {
   return value
 }
 
-/** URLs take `.` and `..` for folders, and cannot hold half of a surrogate pair. */
-export function hasUrl (name: string): boolean {
-  return name !== '.' && name !== '..' && name.isWellFormed()
-}
+/** No URL holds half of a surrogate pair. */
+export const hasUrl = (name: string): boolean => name.isWellFormed()
 
 function pathOf ({ name, process }: TaskRef, verb = ''): string {
-  const query = process === undefined ? '' : `?process=${encodeURIComponent(process.id)}`
-  return `${encodeURIComponent(name)}${verb}${query}`
+  if (!hasUrl(name)) throw new RefusedError(400, 'No URL can hold this name: only cancelling it is possible here')
+  const query = new URLSearchParams()
+  if (process !== undefined) query.set('process', process.id)
+  // Every URL parser takes these for folders.
+  const isFolder = name === '.' || name === '..'
+  if (isFolder) query.set('name', name)
+  return `${isFolder ? '-' : encodeURIComponent(name)}${verb}?${query}`
 }

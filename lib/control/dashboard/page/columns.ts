@@ -34,9 +34,9 @@ export const COLUMNS: Column[] = [
  * The height of a row is known before it is drawn: 20,000 cannot be measured.
  */
 export const LAYOUTS = {
-  wide: { from: 1_060, height: 44 },
-  medium: { from: 640, height: 62 },
-  narrow: { from: 0, height: 104 }
+  wide: { height: 44 },
+  medium: { height: 62 },
+  narrow: { height: 104 }
 }
 
 export type Layout = keyof typeof LAYOUTS
@@ -46,6 +46,11 @@ export function columnsFor ({ group, process }: { group: boolean, process: boole
   return COLUMNS.filter(({ id }) => (id !== 'group' || group) && (id !== 'process' || process))
 }
 
-export function layoutFor (width: number): Layout {
-  return width >= LAYOUTS.wide.from ? 'wide' : width >= LAYOUTS.medium.from ? 'medium' : 'narrow'
+/** How wide the columns are at least, in px: a table that is wider than its place would lose its last ones. */
+export function tableWidth (served: 'tasks' | 'jobs', shown: { group: boolean, process: boolean }): number {
+  return served === 'jobs' ? 1_190 : 1_040 + (shown.group ? 90 : 0) + (shown.process ? 98 : 0)
+}
+
+export function layoutFor (width: number, table: number): Layout {
+  return width >= table ? 'wide' : width >= 640 ? 'medium' : 'narrow'
 }

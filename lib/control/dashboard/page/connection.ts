@@ -36,6 +36,8 @@ export class Connection {
   connect (): void {
     clearTimeout(this.#timer)
     const url = new URL(this.feed)
+    // The list comes from the routes.
+    url.searchParams.set('snapshots', 'false')
     url.protocol = url.protocol.replace('http', 'ws')
     const socket = this.#socket = new WebSocket(url)
     let opened = false

@@ -72,7 +72,7 @@ function Facts ({ task, lease, controller, acts }: { task: Snapshot, lease: numb
       <dl>
         <Fact label='State'><StateBadge state={task.state} /></Fact>
         <Fact label='Progress' if={task.progress}><ProgressInFull task={task} /></Fact>
-        <Fact label='Reason of the cancel' if={reason}>
+        <Fact label='Cancel reason' if={reason}>
           {reason?.code !== undefined && <code>{reason.code}</code>} {reason?.message !== undefined && <span class='text'>{safeName(reason.message)}</span>}
         </Fact>
         <Fact label='Error' if={task.state === 'cancelled' && reason !== undefined ? undefined : error}>

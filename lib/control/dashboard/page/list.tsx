@@ -1,7 +1,7 @@
 import type { JSX } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Acts } from './acts'
-import { columnsFor, JOB_COLUMNS, LAYOUTS, layoutFor, type Column, type Layout } from './columns'
+import { columnsFor, JOB_COLUMNS, LAYOUTS, layoutFor, tableWidth, type Column, type Layout } from './columns'
 import type { Controller } from './controller'
 import { useEmitters } from './emitter'
 import { isFiltered, nextSort } from './model/location'
@@ -16,14 +16,14 @@ const HEAD = 40
 export function TaskList ({ controller, acts }: { controller: Controller, acts: Acts }): JSX.Element {
   useEmitters(controller.onRows)
   const box = useRef<HTMLDivElement>(null)
-  const [layout, top] = useLayout(box)
   const { rows } = controller.view
+  const showProcess = controller.processes.size > 1
+  const showGroup = controller.store.groups.size > 0
+  const [layout, top] = useLayout(box, tableWidth(controller.serves, { group: showGroup, process: showProcess }))
   const focus = useRowFocus(box, rows)
   const virtual = useVirtualRows({ count: rows.length, height: LAYOUTS[layout].height, top, covered: layout === 'wide' ? HEAD : 0, keep: focus.kept })
   const items = virtual.getVirtualItems()
   const second = Math.floor(controller.rowsNow / 1000)
-  const showProcess = controller.processes.size > 1
-  const showGroup = controller.store.groups.size > 0
   controller.inView = items.map(({ index }) => rows[index])
 
   function move (event: KeyboardEvent): void {
@@ -125,12 +125,12 @@ function Empty ({ controller }: { controller: Controller }): JSX.Element {
 }
 
 /** The layout that fits the width of the list, and where its rows begin in the document. */
-function useLayout (box: { current: HTMLDivElement | null }): [Layout, number] {
-  const [layout, setLayout] = useState<Layout>(() => layoutFor(document.documentElement.clientWidth - 48))
+function useLayout (box: { current: HTMLDivElement | null }, table: number): [Layout, number] {
+  const [width, setWidth] = useState(() => document.documentElement.clientWidth - 48)
   const [top, setTop] = useState(0)
   useEffect(() => {
     const measure = (): void => {
-      setLayout(layoutFor(box.current!.clientWidth))
+      setWidth(box.current!.clientWidth)
       const rows = box.current!.querySelector('.rows') ?? box.current!
       setTop(Math.round(rows.getBoundingClientRect().top + scrollY))
     }
@@ -140,7 +140,7 @@ function useLayout (box: { current: HTMLDivElement | null }): [Layout, number] {
     observer.observe(document.body)
     return () => observer.disconnect()
   }, [])
-  return [layout, top]
+  return [layoutFor(width, table), top]
 }
 
 interface RowFocus {
