@@ -22,5 +22,13 @@ export default [
   room('control', ['tasks', 'jobs', 'processes']),
   room('jobs', ['tasks', 'control', 'processes']),
   room('processes', ['tasks', 'control', 'jobs']),
-  room('shared', ['tasks', 'control', 'jobs', 'processes'])
+  room('shared', ['tasks', 'control', 'jobs', 'processes']),
+  {
+    files: ['test/**/*.ts', 'benchmarks/**/*.ts', 'examples/**/*.ts'],
+    rules: {
+      'no-restricted-imports': ['error', {
+        patterns: [{ regex: '^(\\.\\./)*\\.\\.$', message: "Import '../index': a folder stands for its build, if there is one." }]
+      }]
+    }
+  }
 ]

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
-import fastifyTasks, { type FastifyTasksOptions } from '..'
+import fastifyTasks, { type FastifyTasksOptions } from '../index'
 
 /** An app that is ready and starts tasks at once. */
 export async function readyApp (options: FastifyTasksOptions = {}): Promise<FastifyInstance> {

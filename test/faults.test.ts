@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import fastifyTasks from '..'
+import fastifyTasks from '../index'
 import type { Task } from '../types/task'
 import { env } from './fixtures/child'
 

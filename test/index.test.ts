@@ -5,7 +5,7 @@ import websocket from '@fastify/websocket'
 import Fastify from 'fastify'
 import t from 'tap'
 import { WebSocket } from 'ws'
-import fastifyTasks, { errors, fastifyTasks as named, type Task } from '..'
+import fastifyTasks, { errors, fastifyTasks as named, type Task } from '../index'
 import { appWithTasks, ignoresSignal, ended, logged, readyApp, started, untilAborted } from './fixtures/app'
 
 t.test('the plugin is the default export and a named one', async (t) => {

@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import Fastify from 'fastify'
 import t from 'tap'
-import fastifyTasks from '..'
+import fastifyTasks from '../index'
 import { comeAndGo } from './long/soak/every-kind'
 
 setFlagsFromString('--expose-gc')

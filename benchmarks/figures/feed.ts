@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import fastifyTasks from '../..'
+import fastifyTasks from '../../index'
 import { until } from '../app'
 import { cpuTime, heapUsed, ratio, type Figure, type Round } from '../harness'
 

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import fastifyTasks from '../..'
+import fastifyTasks from '../../index'
 import { cpuTime, ratio, type Figure, type Round } from '../harness'
 
 const REQUESTS = 5_000

@@ -1,7 +1,7 @@
 import { createPostgresBackend, Queue, QueueEvents, Worker, type Job } from 'bullmq'
 import Fastify from 'fastify'
 import { startPostgres } from '../../examples/embedded-postgres'
-import fastifyTasks from '../..'
+import fastifyTasks from '../../index'
 import fastifyJobs from '../../lib/jobs'
 import { startRedis } from '../../test/fixtures/redis'
 import { ratio, wallTime, type Figure, type Round } from '../harness'

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { Browser, Page } from 'playwright-core'
 import Fastify, { type FastifyInstance } from 'fastify'
-import fastifyTasks from '../..'
+import fastifyTasks from '../../index'
 import tasksDashboard from '../../lib/control/dashboard'
 import { openBrowser } from '../../test/fixtures/browser'
 import { type Figure, type Line } from '../harness'

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyError } from 'fastify'
 import t from 'tap'
-import { errors } from '../..'
+import { errors } from '../../index'
 import { root, testDocument } from '../fixtures/readme/document'
 
 t.jobs = 2

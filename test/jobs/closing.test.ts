@@ -2,7 +2,7 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
 import { startPostgres } from '../../examples/embedded-postgres'
-import fastifyTasks from '../..'
+import fastifyTasks from '../../index'
 import fastifyJobs from '../../lib/jobs/index'
 import { freePort } from '../fixtures/redis'
 

@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import fastifyTasks from '../..'
+import fastifyTasks from '../../index'
 import type { Kind } from '../../lib/jobs/kinds'
 import { Runner } from '../../lib/jobs/runner'
 import type { Stored } from '../../lib/jobs/serialization'

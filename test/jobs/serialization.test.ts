@@ -1,5 +1,5 @@
 import t from 'tap'
-import { errors } from '../..'
+import { errors } from '../../index'
 import { cancellation, toEngineError, readFailure, readFailureEvent, serializeReason, startsOf, deserializeReason } from '../../lib/jobs/serialization'
 import { stored } from '../fixtures/engine'
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import t from 'tap'
 import { Channel } from '../../lib/processes/channel'
-import type { Emitter } from '../..'
+import type { Emitter } from '../../index'
 import { logged } from '../fixtures/app'
 import { pino } from '../fixtures/processes'
 

@@ -1,7 +1,7 @@
 import mqemitter from 'mqemitter'
 import t from 'tap'
 import { TOPICS, encode } from '../../lib/processes/messages'
-import type { Emitter } from '../..'
+import type { Emitter } from '../../index'
 import { appWithTasks, ended, ignoresSignal, logged, started, untilAborted } from '../fixtures/app'
 import { fakePeer, member, members, until, unruly, type Member } from '../fixtures/processes'
 

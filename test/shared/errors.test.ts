@@ -1,5 +1,5 @@
 import t from 'tap'
-import { errors } from '../..'
+import { errors } from '../../index'
 
 const all = Object.entries(errors) as unknown as Array<[string, { new (...args: unknown[]): Error & { code: string, statusCode: number }, name: string }]>
 

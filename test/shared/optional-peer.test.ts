@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import Module from 'node:module'
 import t from 'tap'
-import fastifyTasks from '../..'
+import fastifyTasks from '../../index'
 import fastifyJobs from '../../lib/jobs'
 
 t.test('only the driver of the store in use is needed', async (t) => {

@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import fastifyTasks from '../..'
+import fastifyTasks from '../../index'
 import { describeThrown, isAbortError } from '../../lib/shared/thrown'
 
 const hostile = { get message () { throw new Error('no message') }, get name () { throw new Error('no name') } }

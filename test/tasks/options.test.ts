@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import Fastify from 'fastify'
 import t from 'tap'
-import fastifyTasks from '../..'
+import fastifyTasks from '../../index'
 import * as options from '../../lib/tasks/options'
 import { fakeLog } from '../fixtures/log'
 

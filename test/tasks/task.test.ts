@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { inspect } from 'node:util'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
-import type { Task } from '../..'
+import type { Task } from '../../index'
 import { env } from '../fixtures/child'
 import { ignoresSignal, ended, logged, readyApp, started, untilAborted } from '../fixtures/app'
 

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import { describe, expect, test } from 'tstyche'
-import fastifyTasks, { errors } from '../..'
-import type { FastifyTasksOptions, Task, TaskFunction, TaskOptions, TaskSnapshot, TaskState } from '../..'
+import fastifyTasks, { errors } from '../../index'
+import type { FastifyTasksOptions, Task, TaskFunction, TaskOptions, TaskSnapshot, TaskState } from '../../index'
 
 const app = Fastify()
 
@@ -30,7 +30,7 @@ describe('addTask', () => {
     expect(app.addTask).type.not.toBeCallableWith(() => 1, { name: 1 })
     expect(app.addTask).type.not.toBeCallableWith(() => 1, { ttl: '1' })
     expect(app.addTask).type.not.toBeCallableWith(() => 1, { onClose: 'ignore' })
-    expect(app.addTask).type.not.toBeCallableWith(() => 1, { timeout: 1 })
+    expect(app.addTask).type.not.toBeCallableWith(() => 1, { timeout: '1' })
     expect(app.addTask).type.not.toBeCallableWith()
   })
 })
