@@ -1,9 +1,11 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { getEventListeners } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import Fastify from 'fastify'
 import t from 'tap'
-import fastifyTasks from '../index'
+import fastifyTasks, { type Task } from '../index'
 import { comeAndGo } from './long/soak/every-kind'
 
 setFlagsFromString('--expose-gc')
@@ -78,6 +80,48 @@ t.test('a task that has ended and was forgotten is not held by its outer signal,
   t.equal(await held(refs), 0)
   t.notOk(outer.signal.aborted)
 })
+
+for (const [title, end] of [
+  ['has completed', async (task: Task) => { await task }],
+  ['has failed', async (task: Task) => { await Promise.resolve(task).catch(() => {}) }],
+  ['was cancelled while it ran', async (task: Task) => { while (task.startedAt === undefined) await nextTurn(); await task[Symbol.asyncDispose]() }],
+  ['was cancelled before its start', async (task: Task) => { task.cancel(); await nextTurn() }]
+] as const) {
+  t.test(`a kept task that ${title} holds its outcome alone: no signal, function, promise, logger or async context of its caller`, async (t) => {
+    const app = Fastify({ logger: { level: 'fatal' } })
+    t.teardown(() => app.close())
+    await app.register(fastifyTasks, { cancelTimeout: 1_000 })
+    await app.ready()
+    app.defineTaskGroup('limited', { concurrency: 3 })
+    const storage = new AsyncLocalStorage<object>()
+    const refs: Array<WeakRef<object>> = []
+    const pin = <T extends object>(value: T): T => {
+      refs.push(new WeakRef(value))
+      return value
+    }
+    await Promise.all(Array.from({ length: 20 }, (_, n) => storage.run(pin({ n }), async () => {
+      const { signal } = pin(new AbortController())
+      const work = pin(async (_app: unknown, task: Task) => {
+        const large = pin({ large: n })
+        const aborted = new Promise<void>((resolve) => {
+          task.signal.addEventListener('abort', () => { if (large.large === n) resolve() })
+        })
+        if (title === 'has failed') throw new Error('its own')
+        if (title === 'was cancelled while it ran') await aborted
+      })
+      const task = app.addTask(work, {
+        name: `kept:${n}`, signal: pin(signal), ttl: 60_000, timeout: 60_000, group: n % 2 === 0 ? 'limited' : 'free', log: pin(app.log.child({}))
+      })
+      task.then(() => {}, () => {})
+      pin(task.signal)
+      await end(task)
+      // An error keeps the functions of its stack until the stack has been read.
+      String((task.error as Error | undefined)?.stack)
+    })))
+    t.equal(app.getTasks({ prefix: 'kept:' }).filter(({ endedAt }) => endedAt !== undefined).length, 20)
+    t.equal(await held(refs), 0)
+  })
+}
 
 t.test('a task that runs does not hold the function that it began with', async (t) => {
   const app = Fastify()

@@ -98,6 +98,36 @@ t.test('a promise that is handed over under an aborted signal is cancelling unti
   t.equal(task.state, 'cancelled')
 })
 
+/** As of another realm: it has all of an AbortSignal but its class. */
+class OtherSignal extends EventTarget {
+  aborted = false
+  reason: unknown
+
+  abort (reason: unknown): void {
+    Object.assign(this, { aborted: true, reason })
+    this.dispatchEvent(new Event('abort'))
+  }
+}
+
+t.test('a signal of another realm cancels its tasks', async (t) => {
+  const app = await readyApp(t)
+  const signal = new OtherSignal()
+  const task = app.addTask(untilAborted, { signal: signal as any })
+  await started(task)
+  signal.abort('enough')
+  await t.rejects(Promise.resolve(task), { cause: 'enough' })
+  t.equal(getEventListeners(signal as any, 'abort').length, 0)
+  t.equal(app.addTask(ignoresSignal, { signal: signal as any }).state, 'cancelled')
+})
+
+t.test('a signal that does not let itself be listened to is refused, and nothing is added', async (t) => {
+  const app = await readyApp(t)
+  const signal = { aborted: false, addEventListener () { throw new Error('no listeners') }, removeEventListener () {} }
+  t.throws(() => app.addTask(ignoresSignal, { name: 'a', signal: signal as any }), { message: 'no listeners' })
+  t.equal(app.tasks.size, 0)
+  await app.addTask(() => 1, { name: 'a' })
+})
+
 t.test('unsubscribing a task that is not subscribed does nothing', async (t) => {
   const { signal } = new AbortController()
   const task = { cancel: () => true }

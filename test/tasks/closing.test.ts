@@ -1,5 +1,136 @@
+import { once } from 'node:events'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { ignoresSignal, readyApp, started } from '../fixtures/app'
+import type { Task } from '../..'
+import { appWithTasks, ended, ignoresSignal, readyApp, started, untilAborted } from '../fixtures/app'
+
+t.test("a 'wait' task with a ttl does not expire once closing has begun, and may be renewed", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 5_000 })
+  const task = app.addTask(async () => { await delay(200); return 'done' }, { ttl: 40, onClose: 'wait' })
+  await started(task)
+  await delay(20)
+  const closed = app.close()
+  await delay(20)
+  t.equal(task.heartbeat(), true)
+  t.same(task.toJSON().lease, { ttl: 40, remaining: 40 })
+  await closed
+  t.equal(task.state, 'completed')
+})
+
+t.test("the lease of a 'wait' task that starts while the app closes does not run", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 5_000 })
+  app.defineTaskGroup('a', { concurrency: 1 })
+  const first = app.addTask(() => delay(30, 'first'), { group: 'a', onClose: 'wait' })
+  const second = app.addTask(() => delay(150, 'second'), { group: 'a', onClose: 'wait', ttl: 5 })
+  await started(first)
+  await app.close()
+  t.equal(second.result, 'second')
+})
+
+t.test("a 'wait' task may add a second step while the app closes, and others may not", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 5_000 })
+  let second: Task<string> | undefined
+  const first = app.addTask(async (app) => {
+    await once(app.tasks, 'end')
+    t.throws(() => app.addTask(() => 1), { code: 'FST_ERR_TASKS_CLOSED' })
+    t.throws(() => app.addTask(() => 1, { onClose: 'cancel' }), { code: 'FST_ERR_TASKS_CLOSED' })
+    second = app.addTask(() => delay(20, 'second'), { onClose: 'wait' })
+    return 'first'
+  }, { onClose: 'wait' })
+  const other = app.addTask(untilAborted)
+  await Promise.all([started(first), started(other)])
+  await app.close()
+  t.equal(first.result, 'first')
+  t.equal(second!.result, 'second')
+  t.throws(() => app.addTask(() => 1, { onClose: 'wait' }), { code: 'FST_ERR_TASKS_CLOSED' })
+})
+
+t.test("who awaits the last 'wait' task may add the next, be it a function or a promise", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 5_000 })
+  const steps: string[] = []
+  const first = app.addTask(() => delay(10), { onClose: 'wait' })
+  const chain = first.then(async () => {
+    await app.addTask(() => { steps.push('function') }, { onClose: 'wait' })
+    await app.addTask(delay(10).then(() => { steps.push('promise') }), { onClose: 'wait' })
+  })
+  await started(first)
+  await app.close()
+  await chain
+  t.same(steps, ['function', 'promise'])
+})
+
+t.test('further steps share what is left of closeTimeout', async (t) => {
+  const app = await readyApp(t, { closeTimeout: 150, cancelTimeout: 1_000 })
+  let steps = 0
+  const step = async (): Promise<void> => {
+    steps++
+    await delay(40)
+    if (app.tasks.live < 5) app.addTask(step, { onClose: 'wait' })
+  }
+  await started(app.addTask(step, { onClose: 'wait' }))
+  const start = performance.now()
+  await app.close()
+  t.ok(performance.now() - start < 1_000, 'not a closeTimeout for each')
+  t.ok(steps >= 2)
+  t.equal(app.tasks.live, 0)
+})
+
+t.test("pending 'wait' tasks of a group start while the app closes, as places become free", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 5_000 })
+  app.defineTaskGroup('a', { concurrency: 1 })
+  const order: number[] = []
+  const tasks = [1, 2, 3].map((n) => app.addTask(async () => { await delay(5); order.push(n) }, { group: 'a', onClose: 'wait' }))
+  const cancelled = app.addTask(() => t.fail('the function was called'), { group: 'a' })
+  await started(tasks[0])
+  await app.close()
+  t.same(order, [1, 2, 3])
+  t.equal(cancelled.state, 'cancelled')
+})
+
+t.test("closeTimeout bounds the pending 'wait' tasks of a group", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 20, cancelTimeout: 20 })
+  app.defineTaskGroup('a', { concurrency: 1 })
+  const tasks = [1, 2].map(() => app.addTask(untilAborted, { group: 'a', onClose: 'wait' }))
+  await started(tasks[0])
+  await app.close()
+  t.same(tasks.map(({ state }) => state), ['cancelled', 'cancelled'])
+  t.equal(tasks[1].startedAt, undefined)
+})
+
+t.test("a close before ready accepts no function that could never start, and waits for 'wait' promises", async (t) => {
+  const app = await appWithTasks(t, { closeTimeout: 5_000 })
+  const task = app.addTask(() => t.fail('the function was called'), { onClose: 'wait' })
+  let next: Task<number> | undefined
+  const promise = delay(30).then(() => {
+    t.throws(() => app.addTask(() => 1, { onClose: 'wait' }), { code: 'FST_ERR_TASKS_CLOSED' })
+    next = app.addTask(Promise.resolve(5), { onClose: 'wait' })
+  })
+  const running = app.addTask(promise, { onClose: 'wait' })
+  await app.close()
+  t.equal(task.state, 'cancelled')
+  t.equal(running.state, 'completed')
+  t.equal(next!.result, 5)
+})
+
+t.test('a timeout holds while the app closes', async (t) => {
+  const app = await readyApp(t, { closeTimeout: 5_000 })
+  const task = app.addTask(untilAborted, { onClose: 'wait', timeout: 20 })
+  await started(task)
+  await app.close()
+  t.match(task.error, { code: 'FST_ERR_TASK_TIMEOUT' })
+})
+
+t.test('onIdle resolves when the app has closed', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilAborted)
+  await started(task)
+  const idle = app.tasks.onIdle()
+  await app.close()
+  await idle
+  await ended(task)
+  app.tasks.on('end', ignoresSignal)
+  await nextTurn()
+})
 
 t.test('a task that was cancelled before is not given the time to finish, though it has onClose: wait', async (t) => {
   const app = await readyApp(t, { cancelTimeout: 20, closeTimeout: 30_000 })

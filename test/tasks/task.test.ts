@@ -318,6 +318,104 @@ t.test('nothing is made for a task before it is asked for', async (t) => {
   t.same([controllers, loggers, timers], [1, 1, 0], 'once')
 })
 
+t.test('a failure that the logger cannot serialize ends the task, and is logged all the same', async (t) => {
+  const lines: any[] = []
+  const logger = {
+    stream: { write: (line: string) => { lines.push(JSON.parse(line)) } },
+    serializers: { err: (error: Error) => ({ message: error.message, lines: error.stack!.split('\n').length }) as any }
+  }
+  const app = await readyApp(t, {}, { logger })
+  for (const thrown of ['boom', null, undefined, 7, Symbol('s'), {}]) {
+    const task = app.addTask(() => { throw thrown }, { name: 'a' })
+    await ended(task)
+    t.equal(task.error, thrown)
+    app.addTask(() => 1, { name: 'a' }).cancel()
+  }
+  const failures = lines.filter(({ msg }) => msg === 'Task failed')
+  t.same(failures.map(({ task, err }) => [task, err?.message]), ['boom', 'null', undefined, '7', 'Symbol(s)', '[object Object]'].map((text) => ['a', text]))
+})
+
+t.test('whatever a logger does, the task ends and its name is free', async (t) => {
+  const texts: string[] = []
+  const never = (): never => { throw new Error('no') }
+  const log = { debug: never, child: never, error: (fields: { err?: unknown }, text: string) => { if ('err' in fields) never(); texts.push(text) } } as any
+  const app = await readyApp(t)
+  await ended(app.addTask(() => { throw new Error('boom') }, { name: 'a', log }))
+  app.addTask(() => 1, { name: 'a', log }).cancel()
+  const broken = { ...log, error: never }
+  const task = app.addTask(() => { throw new Error('unheard') }, { name: 'a', log: broken })
+  await ended(task)
+  t.equal(task.state, 'failed')
+  t.same(texts, ['Task failed: boom'])
+})
+
+t.test('a promise whose constructor getter throws fails its task, handed over or returned', async (t) => {
+  const app = await readyApp(t)
+  const poisoned = (): Promise<number> => Object.defineProperty(Promise.resolve(1), 'constructor', { get () { throw new Error('poisoned') } })
+  for (const task of [app.addTask(poisoned(), { name: 'a' }), app.addTask(poisoned)]) {
+    await t.rejects(Promise.resolve(task), { message: 'poisoned' })
+    t.equal(task.state, 'failed')
+  }
+  t.equal(app.tasks.live, 0)
+  await app.addTask(() => 1, { name: 'a' })
+})
+
+t.test('a then getter that throws makes no promise: nothing is added', async (t) => {
+  const app = await readyApp(t)
+  t.throws(() => app.addTask({ get then (): never { throw new Error('poisoned') } } as any), { code: 'FST_ERR_TASK_INVALID_ARGUMENT' })
+  t.throws(() => app.addTask(Object.defineProperty(Promise.resolve(), 'constructor', { get () { throw new Error('poisoned') } }), { ttl: 0 }), {
+    code: 'FST_ERR_TASK_INVALID_OPTION'
+  })
+  t.equal(app.tasks.size, 0)
+})
+
+t.test('a snapshot has the reason of a cancel, if one was given', async (t) => {
+  const app = await readyApp(t)
+  const reasonOf = (...reason: unknown[]): unknown => {
+    const task = app.addTask(ignoresSignal)
+    task.signal.addEventListener('abort', () => {})
+    task.cancel(...reason)
+    return JSON.parse(JSON.stringify(task)).reason
+  }
+  t.same(reasonOf('why'), { message: 'why' })
+  t.same(reasonOf(Object.assign(new Error('why'), { code: 'E_WHY' })), { code: 'E_WHY', message: 'why' })
+  t.same(reasonOf(hostile), { message: 'An error that cannot be described' })
+  t.equal(reasonOf(), undefined)
+  const running = app.addTask(ignoresSignal)
+  await started(running)
+  running.cancel('why')
+  t.same(running.toJSON().reason, { message: 'why' })
+})
+
+t.test('a cancel without a reason has one of Node, the same for the signal and the error', async (t) => {
+  const app = await readyApp(t)
+  for (const isAsked of [true, false]) {
+    const task = app.addTask(ignoresSignal)
+    const signal = isAsked ? task.signal : undefined
+    task.cancel()
+    const { cause } = task.error as Error
+    t.match(cause, { name: 'AbortError' })
+    t.equal(task.signal.reason, cause)
+    if (signal !== undefined) t.equal(signal.reason, cause)
+  }
+  const undefinedThrown = app.addTask(async () => {
+    await nextTurn()
+    undefinedThrown.cancel()
+    throw undefined // eslint-disable-line no-throw-literal -- hostile
+  })
+  await ended(undefinedThrown)
+  t.equal(undefinedThrown.state, 'failed')
+})
+
+t.test('updateProgress takes the value of an interface', async (t) => {
+  interface Steps { done: number, of?: number }
+  const steps: Steps = { done: 1 }
+  const app = await readyApp(t)
+  const task = app.addTask(ignoresSignal)
+  task.updateProgress(steps)
+  t.same(task.progress, { done: 1 })
+})
+
 t.test('no way to fail leads to an unhandledRejection or a crash', async (t) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [
     '--import', 'tsx', '--unhandled-rejections=throw', require.resolve('../fixtures/hostile-tasks.ts')

@@ -1,0 +1,63 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { OrderedLog } from '../../lib/tasks/ordered-log'
+
+interface Entry { sequence: number }
+
+function logOf (count: number): { log: OrderedLog<Entry>, entries: Entry[] } {
+  const log = new OrderedLog<Entry>(({ sequence }) => sequence)
+  const entries = Array.from({ length: count }, () => append(log))
+  return { log, entries }
+}
+
+function append (log: OrderedLog<Entry>): Entry {
+  const entry = { sequence: 0 }
+  entry.sequence = log.append(entry)
+  return entry
+}
+
+t.test('entries are read newest first, all or from a sequence number on', async (t) => {
+  const { log, entries } = logOf(5)
+  t.same([...log.newestFirst()], entries.toReversed())
+  t.same([...log.newestFirst(entries[2].sequence)], [entries[1], entries[0]])
+  t.same([...log.newestFirst(entries[0].sequence)], [])
+  t.same([...log.newestFirst(0)], [])
+  t.same([...log.newestFirst(1_000)], entries.toReversed())
+  t.same([...logOf(0).log.newestFirst()], [])
+})
+
+t.test('a sequence number is not used again, and a cursor of a removed entry holds', async (t) => {
+  const { log, entries } = logOf(100)
+  for (const entry of entries.splice(10, 80)) log.remove(entry)
+  t.same([...log.newestFirst(50)], entries.slice(0, 10).toReversed())
+  for (const entry of entries.splice(0)) log.remove(entry)
+  t.same([...log.newestFirst()], [])
+  t.equal(append(log).sequence, 101)
+})
+
+t.test('whatever is added and removed, the log has what a list has', async (t) => {
+  fc.assert(fc.property(fc.array(fc.oneof(fc.constant(-1), fc.nat(300)), { maxLength: 400, size: 'max' }), fc.nat(400), (steps, cursor) => {
+    const log = new OrderedLog<Entry>(({ sequence }) => sequence)
+    const list: Entry[] = []
+    for (const step of steps) {
+      if (step === -1 || list.length === 0) list.push(append(log), append(log))
+      else log.remove(list.splice(step % list.length, 1)[0])
+    }
+    t.strictSame([...log.newestFirst()], list.toReversed())
+    t.strictSame([...log.newestFirst(cursor)], list.filter(({ sequence }) => sequence < cursor).toReversed())
+  }), { numRuns: 200 })
+})
+
+t.test('removed entries are forgotten: a log through which many pass stays small', async (t) => {
+  const { log, entries } = logOf(100)
+  let steps = 0
+  const counted = new OrderedLog<Entry>(({ sequence }) => { steps++; return sequence })
+  for (const entry of entries) entry.sequence = counted.append(entry)
+  for (let i = 0; i < 10_000; i++) {
+    const entry = append(counted)
+    counted.remove(entry)
+  }
+  t.ok(steps < 10_000 * 12, `${steps} steps`)
+  t.equal([...counted.newestFirst()].length, 100)
+  t.equal([...log.newestFirst()].length, 100)
+})
