@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import type { Task } from '../..'
+import type { Task } from '../../index'
 import { appWithTasks, ended, ignoresSignal, readyApp, started, untilAborted } from '../fixtures/app'
 
 t.test("a 'wait' task with a ttl does not expire once closing has begun, and may be renewed", async (t) => {

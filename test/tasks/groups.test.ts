@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
-import type { Task, TaskOptions } from '../..'
+import type { Task, TaskOptions } from '../../index'
 import { appWithTasks, ended, ignoresSignal, readyApp, started, untilAborted } from '../fixtures/app'
 
 const states = (tasks: Iterable<Task>): string[] => Array.from(tasks, ({ state }) => state)
