@@ -8,8 +8,8 @@ export function send (reply: FastifyReply, body: object, status = 200): FastifyR
 /** Serializes errors as Fastify does: the schemas describe them, but an app's own error handler may have another body. */
 export function serialize (body: unknown): string {
   if (!(body instanceof Error)) return JSON.stringify(body)
-  const { statusCode, code, error, message } = body as FastifyError & { error: string }
-  return JSON.stringify({ statusCode, code, error, message })
+  const { statusCode, code, error, message, missing } = body as FastifyError & { error: string, missing?: string[] }
+  return JSON.stringify({ statusCode, code, error, message, missing })
 }
 
 /** Few routes need a body, so an empty one of type JSON is none. */

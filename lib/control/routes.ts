@@ -114,8 +114,11 @@ function addList (app: FastifyInstance, backend: ControlBackend, { summary, snap
     }
   }, async ({ query }, reply) => {
     const { state: states, name: names, summary: isSummary, ...rest } = query
-    const { tasks, next, missing } = await backend.list({ ...rest, states, names })
-    const summary = isSummary === true ? await backend.summary() : undefined
+    // At once: each of them may wait for other processes.
+    const [{ tasks, next, missing }, summary] = await Promise.all([
+      backend.list({ ...rest, states, names }),
+      isSummary === true ? backend.summary() : undefined
+    ])
     return send(reply, { tasks: tasks.map(toPublic), next, missing: missing ?? summary?.missing, summary })
   })
 }

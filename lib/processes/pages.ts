@@ -1,6 +1,5 @@
 import type { Page, Snapshot } from '../shared/control-backend'
-import { FST_ERR_TASK_INVALID_ARGUMENT } from '../shared/errors'
-import { formatValue } from '../shared/option-checks'
+import { FST_ERR_TASK_INVALID_CURSOR } from '../shared/errors'
 import type { ProcessIdentity } from '../../types/process'
 import { readSnapshot } from './snapshots'
 
@@ -15,15 +14,13 @@ export interface PartPage {
   next?: string
 }
 
-/** @throws FST_ERR_TASK_INVALID_ARGUMENT for what is no cursor */
+/** @throws FST_ERR_TASK_INVALID_CURSOR for what is no cursor */
 export function readPositions (cursor: string): Positions {
   try {
     const positions = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as Positions
     if (typeof positions === 'object' && Object.entries(positions).flat().every((part) => typeof part === 'string')) return positions
   } catch {} // Anything may stand in a URL.
-  const error = new FST_ERR_TASK_INVALID_ARGUMENT('after', 'the next of the page before', formatValue(cursor))
-  error.statusCode = 400
-  throw error
+  throw new FST_ERR_TASK_INVALID_CURSOR()
 }
 
 export function writePositions (positions: Positions): string {

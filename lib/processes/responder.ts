@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger } from 'fastify'
+import type { FastifyBaseLogger, FastifyError } from 'fastify'
 import type { ControlBackend, ControlFilter, ListQuery } from '../shared/control-backend'
 import { FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
 import { boolean, integer, isObjectOf, nonEmptyString, type OptionCheck, type OptionChecks } from '../shared/option-checks'
@@ -117,7 +117,8 @@ export class Responder {
       outbox.push(topic, 'answer', `[${id},"ok",${json}]`)
     } catch (error) {
       outbox.push(topic, 'answer', `[${id},${statusOf(error)}]`)
-      if (!isRefusal(error)) log.warn({ err: error }, 'A request of another process failed')
+      // What the other, or its client, did wrong is theirs to see.
+      if (((error as FastifyError).statusCode ?? 500) >= 500) log.warn({ err: error }, 'A request of another process failed')
     }
   }
 }

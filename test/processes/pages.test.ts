@@ -12,7 +12,7 @@ t.test('a cursor is read as it was written', async (t) => {
 
 t.test('what is no cursor is refused with 400', async (t) => {
   for (const cursor of ['', 'x', '%', Buffer.from('1').toString('base64url'), Buffer.from('{"a":1}').toString('base64url'), Buffer.from('null').toString('base64url')]) {
-    t.throws(() => readPositions(cursor), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', statusCode: 400 })
+    t.throws(() => readPositions(cursor), { code: 'FST_ERR_TASK_INVALID_CURSOR', statusCode: 400 })
   }
 })
 

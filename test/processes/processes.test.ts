@@ -48,7 +48,7 @@ t.test('the pages of all processes are one list, the newest first, narrowed by t
   const second = await c.backend.list({ limit: 4, after: first.next })
   t.same([...first.tasks, ...second.tasks].map(({ name }) => name), ['x5', 'x4', 'x3', 'x2', 'x1', 'x0'])
   t.equal(second.next, undefined)
-  await t.rejects(c.backend.list({ limit: 4, after: 'x' }) as Promise<unknown>, { code: 'FST_ERR_TASK_INVALID_ARGUMENT', statusCode: 400 })
+  await t.rejects(c.backend.list({ limit: 4, after: 'x' }) as Promise<unknown>, { code: 'FST_ERR_TASK_INVALID_CURSOR', statusCode: 400 })
 })
 
 t.test('a process that comes during a walk is not in it, one that goes ends its part', async (t) => {
