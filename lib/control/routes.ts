@@ -45,7 +45,10 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
 
   const one = serve === 'tasks' ? 'task' : 'job'
   const snapshotSchema = serve === 'tasks' ? schemas.snapshotSchema : schemas.jobSnapshotSchema
-  const unknown = errorSchema(`The ${one} was not found`)
+  const unknown = {
+    404: errorSchema(`The ${one} was not found`),
+    ...backend.spansProcesses === true && { 503: errorSchema(`The ${one} was not found, and the processes in \`missing\` have not answered in time`) }
+  }
 
   addList(app, backend, { summary: `List the ${serve}`, snapshotSchema, toPublic })
   addBulkActions(app, backend, serve)
@@ -55,7 +58,7 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
       suffix: '',
       schema: routeSchema({
         summary: `Get a ${one} by name`,
-        response: { 200: { description: `The ${one}, live or ended`, ...snapshotSchema }, 404: unknown }
+        response: { 200: { description: `The ${one}, live or ended`, ...snapshotSchema }, ...unknown }
       }),
       handle: async (name, process, reply) => send(reply, toPublic(await backend.get(name, process)))
     },
@@ -67,7 +70,7 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
         response: {
           200: { description: `The ${one} has stopped`, ...snapshotSchema },
           202: { description: `Cancellation was requested; the ${one} is still stopping`, ...snapshotSchema },
-          404: unknown,
+          ...unknown,
           409: errorSchema(`The ${one} has already ended`)
         }
       }),
@@ -83,7 +86,7 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
         summary: `Renew the lease of a ${one}`,
         response: {
           204: { description: 'Renewed', type: 'null' },
-          404: unknown,
+          ...unknown,
           409: errorSchema(`The ${one} is no longer live, or has no lease`)
         }
       }),

@@ -38,6 +38,8 @@ type Outcome = { snapshot: Snapshot } | { refusal: Error } | undefined
 
 /** The tasks of all processes, as one. */
 export class ProcessesBackend implements ControlBackend {
+  readonly spansProcesses = true
+
   constructor (private readonly parts: Parts) {}
 
   async list ({ process, after, limit, ...filter }: Parameters<ControlBackend['list']>[0]) {

@@ -94,6 +94,8 @@ export type ControlEvent = 'snapshot' | 'start' | 'progress' | 'end'
  * `process`, where it is taken, is the `id` of one process. Left out, all processes are meant.
  */
 export interface ControlBackend {
+  /** It serves several processes, and some may not answer. */
+  readonly spansProcesses?: true
   /** @throws with 400 for a cursor that is none of its own */
   list (query: ListQuery): Page | Promise<Page>
   summary (): Summary | Promise<Summary>
