@@ -20,6 +20,9 @@ const STATES: Record<Section, readonly TaskState[]> = {
   completed: ['completed']
 }
 
+/** Where all have been started, or nearly so. */
+const STARTED: ReadonlySet<Section> = new Set(['active', 'failed', 'completed'])
+
 /** Records that are read at once. */
 const SLICE = 100
 /** Records that a page looks at, to find what matches: a search costs no more than so many, and goes on with the next page. */
@@ -36,8 +39,8 @@ export async function * liveJobs (engine: Engine, owner: JobOwner): AsyncGenerat
     const ids = await engine.request(queue, liveIds)
     for (let i = 0; i < ids.length; i += SLICE) {
       const slice = ids.slice(i, i + SLICE)
-      const reads = await engine.request(queue, (engineQueue) => Promise.all(slice.map((id) => readLive(engineQueue, id))))
-      for (const read of reads) if (read !== undefined) yield new Job(fieldsOf(queue, read.stored, read.state), owner)
+      const reads = await engine.request(queue, (engineQueue) => Promise.all(slice.map((id) => readListed(engineQueue, id))))
+      for (const read of reads) if (read !== undefined && !isEnded(read.state)) yield new Job(fieldsOf(queue, read.stored, read.state), owner)
     }
   }
 }
@@ -50,13 +53,11 @@ async function liveIds (engineQueue: Queue): Promise<string[]> {
   return [...new Set(lists.flat())]
 }
 
-async function readLive (engineQueue: Queue, id: string): Promise<Read | undefined> {
+/** One that was never started waits, and nothing more needs to be asked; of the others the record does not say where they are. */
+async function readListed (engineQueue: Queue, id: string): Promise<Read | undefined> {
   const stored: Stored | undefined = await engineQueue.getJob(id)
-  // One that was never started waits; of the others the record does not say where they are.
-  if (!isOurs(stored) || typeof stored.finishedOn === 'number') return undefined
-  if (typeof stored.processedOn !== 'number') return { stored, state: 'waiting' }
-  const read = await readJob(engineQueue, id)
-  return read === undefined || isEnded(read.state) ? undefined : read
+  const isNew = isOurs(stored) && typeof stored.processedOn !== 'number' && typeof stored.finishedOn !== 'number'
+  return isNew ? { stored, state: 'waiting' } : readJob(engineQueue, id)
 }
 
 export interface JobQuery {
@@ -87,7 +88,7 @@ export async function pageOfJobs (engine: Engine, owner: JobOwner, query: JobQue
         const ids = await engine.request(queue, (engineQueue) => idsAfter(engineQueue, section, cursor, Math.min(SLICE, limit - jobs.length)))
         if (ids.length === 0) break
         examined += ids.length
-        const reads = await engine.request(queue, (engineQueue) => Promise.all(ids.map((id) => readJob(engineQueue, id))))
+        const reads = await engine.request(queue, (engineQueue) => Promise.all(ids.map((id) => (STARTED.has(section) ? readJob : readListed)(engineQueue, id))))
         for (const read of reads) {
           const job = read && new Job(fieldsOf(queue, read.stored, read.state), owner)
           if (job !== undefined && (states === undefined || states.includes(job.state)) && matches(job)) jobs.push(job)

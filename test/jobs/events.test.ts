@@ -93,6 +93,21 @@ t.test('of many jobs at once some are read at a time, and progress gives way', a
   t.equal(heard.progress, 0)
 })
 
+t.test('what is noted of a job that waits to be read is told with it', async (t) => {
+  const answers: Array<() => void> = []
+  const { events, tell } = partsOf((_queue, id) => new Promise((resolve) => answers.push(() => resolve({ name: id, endedAt: 1 }))))
+  const heard: string[] = []
+  for (const name of ['start', 'progress'] as const) events.on(name, (job: Job | any) => { if (job.name === 'last') heard.push(name) })
+  for (let i = 0; i < 20; i++) tell('active', `job-${i}`)
+  tell('active', 'last')
+  tell('progress', 'last')
+  while (answers.length > 0) {
+    answers.shift()!()
+    await turn()
+  }
+  t.same(heard, ['start', 'progress'])
+})
+
 t.test('an end is told when what is kept of it is there, and not for a job that runs again', async (t) => {
   let reads = 0
   const { events } = partsOf(async (_queue, id) => ++reads < 3 ? undefined : { name: id, endedAt: id === 'retried' ? undefined : 1 })

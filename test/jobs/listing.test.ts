@@ -122,6 +122,13 @@ t.test('jobs that come and go between the pages of a state push nothing out of t
   for (const id of queue.entries.keys()) if (id.startsWith('waiting')) t.ok(kept.includes(id), id)
 })
 
+t.test('many that come between two pages push nothing out of the second', async (t) => {
+  const queue = queueOf({ waiting: 30 })
+  let i = 0
+  const names = await walk(queue, {}, () => { if (i === 0) for (; i < 500; i++) put(queue, `new-${i}`, 'waiting') })
+  t.same(names, Array.from({ length: 30 }, (_, j) => `waiting-${29 - j}`))
+})
+
 t.test('a page whose last jobs are all gone goes on at their place', async (t) => {
   const queue = queueOf({ waiting: 40 })
   const names = await walk(queue, {}, (seen) => { for (const name of seen.slice(-3)) queue.entries.delete(name) })

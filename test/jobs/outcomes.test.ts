@@ -116,7 +116,11 @@ t.test('with time', async (t) => {
       return request.call(engine, ...args)
     }) as typeof engine.request
     outcomes.record('default', end('first'))
+    const take = (id: string, name: string): void => { engine.events.emit('taken', { queue: 'default', job: { id, data: { name } } }) }
+    take('one', 'a')
+    take('two', 'b')
     await pass(2)
+    take('other', 'b')
     for (let i = 0; i < 10_000; i++) outcomes.record('default', end(`id-${i}`))
     await pass(1_000)
     away = false
@@ -124,6 +128,7 @@ t.test('with time', async (t) => {
     t.equal((await outcomes.find('default', ['first'])).size, 0)
     t.equal((await outcomes.find('default', ['id-0', 'id-9999'])).size, 2)
     t.ok(writesOf(queue).length > 10, 'in slices')
+    t.same([await outcomes.idsOf('default', 'a'), await outcomes.idsOf('default', 'b')], [['one'], ['other']])
   })
 
   await t.test('an app that closes does not wait for a store that is away', async () => {
@@ -194,6 +199,15 @@ t.test('with time', async (t) => {
     await Promise.all([one.write('default', 'completed', { e: '5' }, 1), other.write('default', 'completed', { f: '6' }, 1)])
     t.equal(queue.meta.get('jobs-outcomes')!.get('completed')!.split('@')[0], '2')
     t.same(await one.read('default', ['e', 'f', 'a']), [['5'], ['6'], []])
+    // Another begins the next one while this one is written to.
+    later(30_000)
+    const { push } = queue.asked
+    queue.asked.push = (asked) => {
+      if (asked === 'write jobs-outcomes-completed-2') queue.meta.get('jobs-outcomes')!.set('completed', `3@${Date.now()}`)
+      return push.call(queue.asked, asked)
+    }
+    await one.write('default', 'completed', { g: '7' }, 1)
+    t.equal(queue.meta.get('jobs-outcomes')!.get('completed')!.split('@')[0], '3')
   })
 })
 

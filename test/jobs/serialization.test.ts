@@ -124,3 +124,8 @@ t.test('without a record, a cancel is told from a failure by the whole of its me
     t.match(readFailureEvent('a', message), { state: 'failed', error: { code: 'FST_ERR_JOB_FAILED', message } })
   }
 })
+
+t.test('a failure that calls itself a cancel is a failure', async (t) => {
+  const thrown = Object.assign(new Error('no'), { name: 'JobCancelled', code: 'E_OWN' })
+  t.match(noted(toEngineError(thrown)), { state: 'failed', error: { code: 'E_OWN', message: 'no' } })
+})
