@@ -99,9 +99,10 @@ export class JobRegistry {
     if (!await request((engineQueue) => claimName(engineQueue, stored))) throw new FST_ERR_JOB_NAME_IN_USE(name)
     try {
       await this.#outcomes.forget(queue, stored.id!)
-      const { cancel, ...payload } = stored.data
+      // It was to start by then, or was cancelled, the last time.
+      const { cancel, expiresAt, ...payload } = stored.data
       await request(async () => {
-        if (cancel !== undefined) await stored.updateData(payload)
+        if (cancel !== undefined || expiresAt !== undefined) await stored.updateData(payload)
         await stored.retry('failed', { resetAttemptsMade: true })
       })
     } catch (error) {

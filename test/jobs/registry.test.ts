@@ -71,6 +71,14 @@ t.test('adding', async (t) => {
     t.equal(queue.entries.size, 2)
   })
 
+  await t.test('stores by when a job must have started, its delay not counted', async (t) => {
+    const { queue, registry } = registryWith()
+    const [plain, delayed] = [await registry.add('kind', 1, { expiresIn: 1_000 }), await registry.add('kind', 1, { expiresIn: 1_000, delay: 60_000 })]
+    const left = ({ id }: { id: string }): number => queue.entries.get(id)!.data.expiresAt! - Date.now()
+    t.ok(left(plain) <= 1_000 && left(plain) > 0, String(left(plain)))
+    t.ok(left(delayed) <= 61_000 && left(delayed) > 60_000, String(left(delayed)))
+  })
+
   await t.test('refuses what cannot be right, and stores nothing', async (t) => {
     const { queue, registry } = registryWith()
     for (const [kind, data, options, code] of [
@@ -270,7 +278,7 @@ t.test('all that had ended is purged, in slices', async (t) => {
 t.test('retrying', async (t) => {
   await t.test('runs a failed job again under its name and id', async (t) => {
     const cancel = { value: 'why' }
-    const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: { deduplication: { id: 'a' } }, data: { name: 'a', data: { n: 1 }, ttl: 5, cancel } })
+    const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: { deduplication: { id: 'a' } }, data: { name: 'a', data: { n: 1 }, ttl: 5, cancel, expiresAt: 1 } })
     events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
     await outcomes.flush()
     t.match(await registry.retry('a'), { id: 'id', name: 'a', state: 'pending', error: undefined, endedAt: undefined, startedAt: undefined })
