@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { FST_ERR_JOB_CANCELLED, FST_ERR_JOB_FAILED } from '../shared/errors'
+import { FST_ERR_JOB_CANCELLED, FST_ERR_JOB_EXPIRED, FST_ERR_JOB_FAILED } from '../shared/errors'
 import { timers } from '../shared/timers'
 import type { Engine } from './engine'
 import { Generations, type Family, type Limits } from './generations'
@@ -211,9 +211,12 @@ export function removalOf (job: Stored, cause: Reason): Ended {
   return { id: job.id!, name, kind: job.name, attempts: startsOf(job), createdAt: job.timestamp, startedAt: job.processedOn, endedAt: Date.now(), state: 'cancelled', error: { code, message }, cause, removed: true }
 }
 
+const EXPIRED = 'FST_ERR_JOB_EXPIRED'
+
 /** @returns `undefined` if it is not all known: the result was too large to be kept */
 export function outcomeOf ({ name, state, result, resultOmitted, error, cause }: Ended): Outcome | undefined {
   if (state === 'completed') return resultOmitted ? undefined : { state, result }
+  if (state === 'cancelled' && error?.code === EXPIRED) return { state, error: new FST_ERR_JOB_EXPIRED(name) }
   if (state === 'cancelled') return { state, error: new FST_ERR_JOB_CANCELLED(name, { cause: deserializeReason(cause!) }) }
   const { code, message } = error!
   return { state, error: Object.assign(new FST_ERR_JOB_FAILED(message), { code }) }

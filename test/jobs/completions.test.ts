@@ -224,7 +224,7 @@ t.test('polling', async (t) => {
     const ids = Array.from({ length: 5_000 }, (_, i) => `id-${i}`)
     for (const id of ids) queue.put({ id, data: { name: id, data: {} }, state: 'active' })
     const polls = pollsOf(queue)
-    const waits = ids.map((id) => completions.wait({ queue: 'default', id: id, name: id, attempts: 1 }))
+    const waits = ids.map((id) => completions.wait({ queue: 'default', id, name: id, attempts: 1 }))
     await pass(10)
     t.equal(polls.length, 500, 'a tenth by their records')
     t.same(outcomes.asked.map(({ length }) => length), [4_500], 'the others by what is kept of ends, at once')
