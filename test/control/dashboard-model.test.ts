@@ -1,5 +1,5 @@
 import t from 'tap'
-import { bytes, count, duration, elapsed, percent, plural, relative } from '../../lib/control/dashboard/page/model/format'
+import { brief, bytes, count, duration, elapsed, percent, plural, relative } from '../../lib/control/dashboard/page/model/format'
 import { History } from '../../lib/control/dashboard/page/model/history'
 import { isFiltered, nextSort, readPlace, writePlace } from '../../lib/control/dashboard/page/model/location'
 import { namePrefix, nameParts, naturalKey, safeName } from '../../lib/control/dashboard/page/model/names'
@@ -29,6 +29,10 @@ t.test('numbers are written as people write them', async (t) => {
   t.equal(count(20_000), '20,000')
   t.same([plural(1, 'task'), plural(2, 'task'), plural(1_000, 'process', 'processes')], ['1 task', '2 tasks', '1,000 processes'])
   t.same([100, 2_048, 5 * 2 ** 20, 64 * 2 ** 20, 3 * 2 ** 30].map(bytes), ['100 B', '2 KiB', '5.0 MiB', '64 MiB', '3.0 GiB'])
+})
+
+t.test('an object is told in one line', async (t) => {
+  t.equal(brief({ rows: 1200, of: 10_800, phase: 'reading', deep: { a: [1] } }), 'rows 1200 · of 10800 · phase reading · deep {"a":[1]}')
 })
 
 t.test('a rate of some is never 0 %, and one of almost all never 100 %', async (t) => {

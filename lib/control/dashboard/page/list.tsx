@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Acts } from './acts'
 import { columnsFor, JOB_COLUMNS, LAYOUTS, layoutFor, tableWidth, type Column, type Layout } from './columns'
 import type { Controller } from './controller'
@@ -128,15 +128,16 @@ function Empty ({ controller }: { controller: Controller }): JSX.Element {
 function useLayout (box: { current: HTMLDivElement | null }, table: number): [Layout, number] {
   const [width, setWidth] = useState(() => document.documentElement.clientWidth - 48)
   const [top, setTop] = useState(0)
-  useEffect(() => {
+  useLayoutEffect(() => {
+    const list = box.current!
     const measure = (): void => {
-      setWidth(box.current!.clientWidth)
-      const rows = box.current!.querySelector('.rows') ?? box.current!
+      setWidth(list.clientWidth)
+      const rows = list.querySelector('.rows') ?? list
       setTop(Math.round(rows.getBoundingClientRect().top + scrollY))
     }
     const observer = new ResizeObserver(measure)
     // What is above the list moves it when it grows.
-    observer.observe(box.current!)
+    observer.observe(list)
     observer.observe(document.body)
     return () => observer.disconnect()
   }, [])

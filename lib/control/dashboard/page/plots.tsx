@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import UPlot from 'uplot'
 import type { Controller } from './controller'
 import { useEmitters } from './emitter'
@@ -56,7 +56,7 @@ function Figure ({ controller, id, caption, label, options, data }: FigureProps)
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot>(undefined)
   const [reading, setReading] = useState<string>()
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = box.current!
     const create = (): void => {
       plot.current?.destroy()

@@ -1,7 +1,7 @@
 import { Component, type ComponentChildren, type JSX } from 'preact'
 import type { Layout } from './columns'
 import type { Controller } from './controller'
-import { duration, elapsed, relative } from './model/format'
+import { brief, duration, elapsed, relative } from './model/format'
 import { safeName } from './model/names'
 import { isLive, type ProcessRef, type Snapshot, type State } from './model/snapshot'
 import type { Row } from './model/store'
@@ -151,8 +151,8 @@ function Duration ({ task, now, prefix = '' }: TimeProps): JSX.Element | null {
 export function Progress ({ task: { progress } }: { task: Snapshot }): JSX.Element | null {
   if (progress === undefined) return null
   if (typeof progress !== 'number') {
-    const text = JSON.stringify(progress)
-    return <code class='json' title={text}>{text}</code>
+    const text = safeName(brief(progress))
+    return <span class='json' title={text}>{text}</span>
   }
   return <span class='bar'><progress max={100} value={progress} aria-label='Progress' />{Math.floor(progress)} %</span>
 }

@@ -46,6 +46,11 @@ export function bytes (value: number): string {
   return mega < 1 ? `${Math.round(value / 1024)} KiB` : mega < 1024 ? `${mega.toFixed(mega < 10 ? 1 : 0)} MiB` : `${(mega / 1024).toFixed(1)} GiB`
 }
 
+/** An object in one line: `rows 1200 · of 10800`. */
+export function brief (value: Record<string, unknown>): string {
+  return Object.entries(value).map(([key, part]) => `${key} ${typeof part === 'string' ? part : JSON.stringify(part)}`).join(' · ')
+}
+
 /** Never `0 %` of some, nor `100 %` of almost all. */
 export function percent (part: number, whole: number): string {
   if (whole === 0) return '–'
