@@ -9,25 +9,21 @@ Object.assign(process.env, {
   TAP_TIMEOUT: '15'
 })
 
-// `npm run test:mutation -- --mutate lib/tasks/task.ts` does one file. The jobs are not among the default: `-- --mutate 'lib/jobs/!(index).ts'`
-// does all that is tested without a server, `-- --mutate lib/jobs/index.ts` the rest (TEST_POSTGRES=<url> saves each mutant its own).
-const mutates = (path) => process.argv.some((argument) => argument.includes(path))
-const testFiles = mutates('lib/jobs/index.ts')
-  ? ['test/jobs/jobs.test.js', 'test/shared/optional-peer.test.js']
-  : mutates('lib/jobs')
-    ? ['test/jobs/!(jobs|closing|postgres|redis).test.js']
-    : ['test/{properties,index,security}.test.js', 'test/{tasks,control,shared}/*.test.js']
+// Without the page, which is tested in a browser, but for its model; without what tests starting real processes and stores.
+const MUTATED = ['index.ts', 'lib/**/*.ts', '!lib/control/dashboard/{assets,page/!(model)/**/*,page/*}.ts']
+const TESTS = ['test/{properties,index,security}.test.js', 'test/{tasks,shared}/*.test.js', 'test/control/!(dashboard-browser|dashboard-axe).test.js',
+  'test/jobs/!(closing|postgres|redis).test.js', 'test/processes/!(processes|redis).test.js']
 
 export default {
   testRunner: 'tap',
   plugins: ['@stryker-mutator/tap-runner'],
   buildCommand: 'tsc -p test/tsconfig.mutation.json',
   tap: {
-    testFiles,
+    testFiles: TESTS,
     nodeArgs: [],
     forceBail: true
   },
-  mutate: ['index.ts', 'lib/{tasks,control,shared}/**/*.ts', '!lib/control/dashboard/{assets.ts,page/**}'],
+  mutate: MUTATED,
   ignorePatterns: ['dist', '.tap', 'reports', 'benchmarks'],
   coverageAnalysis: 'perTest',
   concurrency: 2,
