@@ -1,5 +1,5 @@
 import swagger from '@fastify/swagger'
-import type { FastifyError } from 'fastify'
+import type { FastifyError, FastifyInstance } from 'fastify'
 import t from 'tap'
 import { kJobsControlBackend, type ControlBackend } from '../../lib/shared/control-backend'
 import tasksRoutes from '../../lib/control/routes'
@@ -104,6 +104,252 @@ t.test('the routes', async (t) => {
     t.match((await app.inject({ method: 'POST', url: '/tasks/purge', headers: { 'content-type': 'application/json' } })).json(), { purged: 4 })
     t.equal(app.tasks.size, 0)
   })
+})
+
+/** Walks all pages. */
+async function walk (app: FastifyInstance, query: string): Promise<string[][]> {
+  const pages: string[][] = []
+  let after = ''
+  do {
+    const { tasks, next } = (await app.inject(`/tasks?${query}${after}`)).json()
+    pages.push(tasks.map(({ name }: { name: string }) => name))
+    after = next === undefined ? '' : `&after=${encodeURIComponent(next)}`
+  } while (after !== '')
+  return pages
+}
+
+t.test('the list comes in pages, the newest first', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  for (let i = 0; i < 250; i++) addIdle(app, `t-${i}`)
+  const names = Array.from({ length: 250 }, (_, i) => `t-${249 - i}`)
+  t.same(await walk(app, ''), [names.slice(0, 100), names.slice(100, 200), names.slice(200)])
+  t.same(await walk(app, 'limit=125'), [names.slice(0, 125), names.slice(125)])
+  t.same(await walk(app, 'limit=1000'), [names])
+  t.same((await walk(app, 'limit=7')).flat(), names)
+})
+
+t.test('what is live throughout is in exactly one page, whatever comes and goes', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  for (let i = 0; i < 300; i++) addIdle(app, i % 3 === 0 ? `keep-${i}` : undefined)
+  const seen: string[] = []
+  let after = ''
+  do {
+    const { tasks, next } = (await app.inject(`/tasks?limit=17${after}`)).json()
+    seen.push(...tasks.map(({ name }: { name: string }) => name))
+    for (let i = 0; i < 10; i++) addIdle(app)
+    const victims = [...app.tasks].filter(({ name }) => !name.startsWith('keep-'))
+    for (let i = 0; i < 25; i++) victims[Math.floor(i * victims.length / 25)].cancel()
+    await new Promise((resolve) => setImmediate(resolve))
+    after = next === undefined ? '' : `&after=${next}`
+  } while (after !== '')
+  t.same(seen.filter((name) => name.startsWith('keep-')), Array.from({ length: 100 }, (_, i) => `keep-${297 - 3 * i}`))
+})
+
+t.test('states, group, prefix, part and names of the tasks narrow the list', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  for (const [name, group] of [['report:1', 'a'], ['report:2', 'b'], ['mail:1', 'a'], ['.', undefined], ['a,b', undefined]] as const) addIdle(app, name, { group })
+  await Promise.allSettled([app.addTask(() => { throw new Error() }, { name: 'failed' })])
+  for (const [query, expected] of [
+    ['group=a', ['mail:1', 'report:1']],
+    ['group=none', []],
+    ['prefix=report:', ['report:2', 'report:1']],
+    ['q=port', ['report:2', 'report:1']],
+    ['q=:1&group=a&prefix=m', ['mail:1']],
+    ['name=.', ['.']],
+    ['name=report:1&name=.&name=a,b&name=no&name=.', ['a,b', '.', 'report:1']],
+    ['name=report:1&name=.&limit=1', ['.', 'report:1']],
+    ['state=failed', ['failed']],
+    ['state=failed,running&prefix=f', ['failed']],
+    ['state=failed&state=completed', ['failed']],
+    ['state=cancelled', []],
+    ['process=any', null]
+  ] as const) {
+    if (expected !== null) t.same((await walk(app, query)).flat(), expected, query)
+    else t.equal((await app.inject(`/tasks?${query}`)).statusCode, 200, query)
+  }
+})
+
+t.test('a page beside 100,000 tasks does not keep the event loop, also when nothing matches', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  for (let i = 0; i < 100_000; i++) app.addTask(() => new Promise(() => {}))
+  let turns = 0
+  const count = (): void => { turns++; turning = setImmediate(count) }
+  let turning = setImmediate(count)
+  const { tasks } = (await app.inject('/tasks?q=nothing')).json()
+  clearImmediate(turning)
+  t.same(tasks, [])
+  t.ok(turns > 1, `${turns} turns of the loop meanwhile`)
+})
+
+t.test('a summary comes with the page when it is asked for', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  addIdle(app, 'a', { group: 'g' })
+  addIdle(app, 'summary')
+  await Promise.allSettled([app.addTask(() => { throw new Error() }, { name: 'failed', group: 'g' })])
+  const { tasks, summary } = (await app.inject('/tasks?summary=true&limit=1')).json()
+  t.equal(tasks.length, 1)
+  const none = { pending: 0, running: 0, cancelling: 0, completed: 0, failed: 0, cancelled: 0 }
+  t.match(summary, {
+    counts: { ...none, running: 2, failed: 1 },
+    groups: [{ group: 'g', counts: { ...none, running: 1, failed: 1 } }],
+    process: { id: String, pid: process.pid, hostname: String, uptime: Number, heapUsed: Number, eventLoopDelay: Number }
+  })
+  t.equal(summary.process.id, (await app.inject('/tasks?summary=true')).json().summary.process.id)
+  t.equal((await app.inject('/tasks?summary=false')).json().summary, undefined)
+  t.equal((await app.inject('/tasks/summary')).json().name, 'summary')
+})
+
+t.test('at most 1,000 groups are summed up', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  for (let i = 0; i < 1_100; i++) addIdle(app, `t-${i}`, { group: `g-${i}` })
+  t.equal((await app.inject('/tasks?summary=true')).json().summary.groups.length, 1_000)
+})
+
+t.test('all that match a filter are cancelled together', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  const cancel = async (payload: unknown, query = '') => {
+    const reply = await app.inject({ method: 'POST', url: `/tasks/cancel${query}`, payload: payload as object })
+    return { status: reply.statusCode, ...reply.json() }
+  }
+  const reasons: unknown[] = []
+  const add = (name: string, group?: string): void => {
+    app.addTask(async (_app, { signal }) => { await new Promise((resolve) => signal.addEventListener('abort', resolve)); reasons.push(signal.reason) }, { name, group })
+  }
+  for (let i = 0; i < 1_200; i++) add(`many:${i}`, 'many')
+  for (const name of ['.', '..', 'report:1', 'mail:1']) add(name)
+  let release!: () => void
+  app.addTask(() => new Promise<void>((resolve) => { release = resolve }), { name: 'ignores', group: 'stuck' })
+  await Promise.allSettled([app.addTask(() => {}, { name: 'ended', group: 'many' })])
+
+  for (const [payload, message] of [
+    [{}, /at least one of group, state, prefix, q, names/],
+    [{ reason: 'why' }, /at least one of/], [{ process: 'p' }, /at least one of/],
+    [{ group: '' }, /'group' must be a non-empty string, got ''/], [{ group: 1 }, /'group'/], [{ prefix: '' }, /'prefix'/], [{ q: '' }, /'q'/], [{ q: null }, /'q'/],
+    [{ state: [] }, /'state'/], [{ state: 'asleep' }, /'state'/], [{ state: ['running', 'asleep'] }, /'state'/],
+    [{ names: [] }, /'names'/], [{ names: 'a' }, /'names'/], [{ names: [1] }, /'names'/], [{ names: new Array(1_001).fill('a') }, /'names' must be a list of 1 to 1000 strings/],
+    [{ group: 'many', prefx: 'x' }, /'prefx' must be one of group, state, prefix, q, names, process, reason/],
+    [{ group: 'many', reason: 'x'.repeat(1_001) }, /'reason' must be a string of at most 1000 characters, got 'x{100}'/],
+    [{ ['x'.repeat(500_000)]: 1 }, /^.{1,400}$/],
+    [[], /it must be a JSON object/], [undefined, /it must be a JSON object/]
+  ] as const) {
+    const reply = await cancel(payload)
+    t.equal(reply.status, 400, JSON.stringify(payload)?.slice(0, 100))
+    t.match(reply, { code: /^FST_ERR_/, message })
+  }
+  t.equal((await cancel({ group: 'many' }, '?process=a&process=b')).status, 400)
+  t.equal(app.tasks.live, 1_205, 'nothing was cancelled by any of these')
+
+  t.same(await cancel({ group: 'many', reason: 'enough' }), { status: 200, cancelled: 1_200, remaining: [] })
+  t.equal(reasons.filter((reason) => reason === 'enough').length, 1_200)
+  t.same(await cancel({ names: ['.', '..', 'no'] }), { status: 200, cancelled: 2, remaining: [] })
+  t.match(reasons.at(-1) as object, { code: 'FST_ERR_TASK_CANCEL_REQUESTED', name: 'AbortError' })
+  t.same(await cancel({ q: 'port' }), { status: 200, cancelled: 1, remaining: [] })
+  t.same(await cancel({ prefix: 'mail:', state: 'running' }, '?process=this'), { status: 200, cancelled: 1, remaining: [] })
+  t.same(await cancel({ state: ['pending', 'running'] }), { status: 200, cancelled: 0, remaining: ['ignores'] })
+  t.match((await app.inject('/tasks/ignores')).json(), { state: 'cancelling', reason: { code: 'FST_ERR_TASK_CANCEL_REQUESTED' } })
+  t.same((await app.inject('/tasks/many:0')).json().reason, {})
+  release()
+})
+
+t.test('a name that no path can hold is taken from the query', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  const address = await listen(app)
+  for (const name of ['.', '..', 'n'.repeat(3_000)]) {
+    addIdle(app, name, { ttl: 60_000 })
+    await started(app, name)
+    const ask = async (method: string, path: string) => await fetch(`http://${address}/tasks/${path}?name=${encodeURIComponent(name)}`, { method })
+    t.equal((await (await ask('GET', '-')).json()).name, name)
+    t.equal((await ask('POST', '-/heartbeat')).status, 204)
+    t.equal((await ask('POST', `${'x'.repeat(200)}/heartbeat`)).status, 204)
+    t.match(await (await ask('DELETE', '-')).json(), { name, state: 'cancelled' })
+  }
+})
+
+t.test('a hook of the app that wraps replies leaves these alone', async (t) => {
+  const app = await makeApp(t)
+  app.addHook('preSerialization', async (_request, _reply, payload) => ({ data: payload }))
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  addIdle(app, 'idle', { ttl: 60_000 })
+  await started(app, 'idle')
+  t.equal((await app.inject('/tasks')).json().tasks.length, 1)
+  t.equal((await app.inject('/tasks')).headers['content-type'], 'application/json; charset=utf-8')
+  t.equal((await app.inject('/tasks/idle')).json().name, 'idle')
+  t.equal((await app.inject({ method: 'POST', url: '/tasks/idle/heartbeat' })).statusCode, 204)
+  t.match((await app.inject({ method: 'POST', url: '/tasks/purge' })).json(), { purged: 0 })
+  t.match((await app.inject({ method: 'POST', url: '/tasks/cancel', payload: { q: 'x' } })).json(), { cancelled: 0 })
+  t.equal((await app.inject({ method: 'DELETE', url: '/tasks/idle' })).json().state, 'cancelled')
+  t.equal((await app.inject('/tasks/no')).json().code, 'FST_ERR_TASK_NOT_FOUND')
+})
+
+t.test('what an error repeats of a request is clipped', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  for (const [method, path] of [['GET', ''], ['DELETE', ''], ['POST', '/heartbeat'], ['POST', '']] as const) {
+    const { message } = (await app.inject({ method, url: `/tasks/${'n'.repeat(9_000)}${path}` })).json()
+    t.match(message, /^Task 'n{200}…' was not found$/)
+  }
+})
+
+t.test('whatever was thrown, its stack leaves only by opt-in and if it has one', async (t) => {
+  const app = await makeApp(t)
+  await app.register(tasksRoutes, { prefix: '/closed', onRequest: [] })
+  await app.register(tasksRoutes, { prefix: '/exposed', onRequest: [], exposeErrors: true })
+  await app.ready()
+  const thrown: Record<string, unknown> = {
+    error: new Error('why'), text: 'why', none: undefined, odd: { stack: 5 }, hostile: { get stack () { throw new Error('no') } }
+  }
+  for (const [name, value] of Object.entries(thrown)) await Promise.allSettled([app.addTask(() => { throw value }, { name })])
+  for (const name of Object.keys(thrown)) {
+    const { stack } = (await app.inject(`/exposed/${name}`)).json().error
+    if (name === 'error') t.match(stack, /^Error: why\n {4}at /)
+    else t.equal(stack, undefined)
+    t.equal((await app.inject(`/closed/${name}`)).json().error.stack, undefined)
+  }
+  t.equal((await app.inject('/exposed')).json().tasks.some(({ error }: any) => error.stack !== undefined), false)
+})
+
+t.test('a job is retried, and queues are paused and resumed', async (t) => {
+  const app = await makeApp(t)
+  const job = { name: 'a', kind: 'k', attempts: 1, state: 'pending' as const, createdAt: 1 }
+  const calls: unknown[] = []
+  const source: Partial<ControlBackend> = {
+    get: () => job,
+    retry: async (name) => { calls.push(['retry', name]); return job },
+    pause: async (queue) => { calls.push(['pause', queue]) },
+    resume: async (queue) => { calls.push(['resume', queue]) }
+  }
+  app.decorate(kJobsControlBackend, source)
+  await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
+  const post = async (url: string, payload?: object) => await app.inject({ method: 'POST', url, payload })
+  const reply = await post('/jobs/a/retry')
+  t.equal(reply.statusCode, 202)
+  t.same(reply.json(), job)
+  t.equal((await post(`/jobs/${'n'.repeat(300)}/retry`)).statusCode, 202)
+  t.equal((await post('/jobs/-/retry?name=.')).statusCode, 202)
+  t.equal((await post('/jobs/pause', { queue: 'media' })).statusCode, 204)
+  t.equal((await post('/jobs/resume', {})).statusCode, 204)
+  t.equal((await post('/jobs/resume')).statusCode, 204)
+  for (const payload of [{ queue: '' }, { queue: 1 }, { que: 'media' }, []]) t.equal((await post('/jobs/pause', payload)).statusCode, 400)
+  t.same(calls, [
+    ['retry', 'a'], ['retry', 'n'.repeat(300)], ['retry', '.'], ['pause', 'media'], ['resume', undefined], ['resume', undefined]
+  ])
 })
 
 t.test('odd names travel, under inject and over a socket', async (t) => {
