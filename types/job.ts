@@ -135,6 +135,38 @@ export interface Job<T = unknown> {
   toJSON (): JobSnapshot
 }
 
+/** When and what `app.scheduleJob` adds: besides these the options of `addJob`, but for `name` and `delay`. */
+export interface JobScheduleOptions<K extends string = string, D = any> extends Omit<JobOptions, 'name' | 'delay' | 'timestamp' | 'transaction'> {
+  kind: K
+  data?: D
+  /** A cron pattern, of five fields or, with seconds, six. Either this or `every`. */
+  pattern?: string
+  /** Every so many ms. */
+  every?: number
+  /** The time zone of the pattern, such as `'Europe/Berlin'`. Default that of the process. */
+  tz?: string
+  /** After how many times it ends. */
+  limit?: number
+  /** Not before. */
+  startDate?: Date | string | number
+  /** Not after. */
+  endDate?: Date | string | number
+}
+
+/** A schedule, as the store has it. */
+export interface JobSchedule {
+  name: string
+  kind: string
+  queue: string
+  pattern?: string
+  /** In ms. */
+  every?: number
+  tz?: string
+  limit?: number
+  /** Its next time, in ms since the epoch. */
+  next?: number
+}
+
 /** How a process works a queue. */
 export interface QueueSettings {
   /** How many of the queue's jobs this process runs at a time. Default that of the plugin. */

@@ -2,6 +2,7 @@ import type { ControlBackend, ControlFilter, Counts, Found, Summary } from '../s
 import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE } from '../shared/errors'
 import { processIdentity, processNumbers } from '../shared/process-info'
 import type { JobEvents } from './events'
+import type { JobSchedule } from '../../types/job'
 import type { Job } from './job'
 import type { JobRegistry } from './registry'
 
@@ -10,7 +11,7 @@ const SLICE = 200
 const EVENTS = ['start', 'progress', 'end'] as const
 
 /** What routes, feed and dashboard serve of jobs: those of the whole fleet. */
-export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents): ControlBackend {
+export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents, schedules: () => Promise<JobSchedule[]>): ControlBackend {
   const identity = processIdentity()
 
   async function find (name: string): Promise<Job> {
@@ -38,7 +39,7 @@ export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents
     async summary () {
       const registry = open()
       const queues = await Promise.all(registry.queues.map(async (queue) => ({ queue, ...await registry.stateOf(queue) })))
-      return { counts: countsOf(queues), groups: [], process: processNumbers(identity), queues }
+      return { counts: countsOf(queues), groups: [], process: processNumbers(identity), queues, schedules: await schedules() }
     },
     get: async (name) => withStack(await find(name)),
     async cancel (name) {

@@ -48,6 +48,17 @@ declare module 'fastify' {
     /** Removes the jobs that have ended, in the whole fleet. @returns how many */
     purgeJobs(): Promise<number>
     /**
+     * Adds a job at each of the times of a schedule, once in the whole fleet, under the name of the schedule. It is kept in the store; the same
+     * call again changes it. While the job of a time is live, that of the next is left out, and logged.
+     * @throws FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_TEXT, FST_ERR_JOB_UNKNOWN_KIND, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOBS_NOT_READY,
+     * FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE
+     */
+    scheduleJob<K extends types.JobKind<Kinds>>(name: string, options: types.JobScheduleOptions<K & string, types.JobData<Kinds, K>>): Promise<types.JobSchedule>
+    /** Ends a schedule; a job of it that is live goes on. @returns `false` if there is none of this name */
+    unscheduleJob(name: string): Promise<boolean>
+    /** The schedules of the queues of this process, the next first. */
+    schedules(): Promise<types.JobSchedule[]>
+    /**
      * BullMQ's own queue of this name, for what it has besides: flows, job logs, metrics. Default that of kinds that name none.
      * @throws FST_ERR_JOB_UNKNOWN_QUEUE, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED
      */
@@ -70,7 +81,7 @@ declare module 'fastify' {
 
 const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options) => {
   const jobs = new JobsLifecycle(app, checkPluginOptions(app.log, options))
-  const { requireOpen } = jobs
+  const { requireOpen, requireSchedules } = jobs
 
   app.decorate('defineJob', function (this: FastifyInstance, kind: string, handler: types.JobHandler, definition?: types.JobDefinition) {
     jobs.kinds.define(this, kind, handler, definition)
@@ -87,8 +98,11 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   app.decorate('resumeJobs', async (queue?: string) => requireOpen().resume(queue))
   app.decorate('jobCounts', async (queue?: string) => requireOpen().counts(queue))
   app.decorate('jobEvents', jobs.events)
+  app.decorate('scheduleJob', async (name: string, schedule: types.JobScheduleOptions) => requireSchedules().add(name, schedule))
+  app.decorate('unscheduleJob', async (name: string) => requireSchedules().remove(name))
+  app.decorate('schedules', async () => requireSchedules().list())
   app.decorate('jobQueue', (name?: string) => jobs.queue(name))
-  app.decorate(kJobsControlBackend, createJobsBackend(requireOpen, jobs.events))
+  app.decorate(kJobsControlBackend, createJobsBackend(requireOpen, jobs.events, async () => requireSchedules().list()))
 
   app.addHook('onReady', () => jobs.onReady())
   app.addHook('preClose', async () => jobs.preClose())
@@ -118,6 +132,8 @@ namespace fastifyJobs {
   export type JobEvents = types.JobEvents
   export type JobHandler<D = any, R = any> = types.JobHandler<D, R>
   export type JobOptions = types.JobOptions
+  export type JobSchedule = types.JobSchedule
+  export type JobScheduleOptions<K extends string = string, D = any> = types.JobScheduleOptions<K, D>
   export type JobSnapshot = types.JobSnapshot
   export type JobToAdd<D = any> = types.JobToAdd<D>
   export type RunningJob = types.RunningJob

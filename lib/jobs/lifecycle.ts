@@ -14,6 +14,7 @@ import { Outcomes } from './outcomes'
 import { JobRegistry } from './registry'
 import { retentionOf } from './retention'
 import { Runner } from './runner'
+import { Schedules } from './schedules'
 import { deserializeReason } from './serialization'
 
 /** The parts of the jobs from the boot of the app to its end, for each hook of Fastify a method. */
@@ -28,6 +29,7 @@ export class JobsLifecycle {
   readonly #outcomes: Outcomes
   readonly #registry: JobRegistry
   readonly #misrouted: MisroutedJobs
+  readonly #schedules: Schedules
   #phase: 'booting' | 'open' | 'closed' = 'booting'
   #drained: Promise<void> | undefined = undefined
   #closeTimer: NodeJS.Timeout | undefined = undefined
@@ -45,6 +47,7 @@ export class JobsLifecycle {
     this.#registry = new JobRegistry(this.#engine, this.#completions, this.#outcomes, this.kinds, settings.cancelTimeout)
     this.events = new JobEvents(this.#engine, (queue, id) => this.#registry.read(queue, id), app.log)
     adoptForeignJobs(this.#engine, this.#outcomes)
+    this.#schedules = this.#runner.schedules = new Schedules(this.#engine, this.kinds, app.log)
     this.#misrouted = this.#runner.misrouted = new MisroutedJobs(this.#engine, this.kinds, (queue) => (
       this.#runner.count(queue) < (settings.worked.get(queue)?.concurrency ?? 0)
     ))
@@ -66,6 +69,12 @@ export class JobsLifecycle {
   readonly requireOpen = (): JobRegistry => {
     if (this.#phase === 'open') return this.#registry
     throw this.#phase === 'closed' ? new FST_ERR_JOBS_CLOSED() : new FST_ERR_JOBS_NOT_READY()
+  }
+
+  /** @throws FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED */
+  readonly requireSchedules = (): Schedules => {
+    this.requireOpen()
+    return this.#schedules
   }
 
   /**

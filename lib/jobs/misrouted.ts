@@ -36,19 +36,27 @@ export class MisroutedJobs {
     events.on('room', ({ queue, kinds }) => this.#onRoom(queue, JSON.parse(kinds)))
   }
 
-  /** @returns how long to put it back, in ms */
-  park (queue: string, job: Stored): number {
-    const level = Math.min(job.data?.misrouted ?? 0, 9)
-    const now = Date.now()
-    const at = Math.max(now + Math.min(FIRST_DELAY * 4 ** level, MAX_DELAY), (this.#slots[level] ?? 0) + SPACING)
+  /** @returns when a job is to come back that is put back, in ms since the epoch */
+  nextTime (job: Stored): number {
+    const level = levelOf(job)
+    const at = Math.max(Date.now() + Math.min(FIRST_DELAY * 4 ** level, MAX_DELAY), (this.#slots[level] ?? 0) + SPACING)
     this.#slots[level] = at
+    return at
+  }
+
+  /** The job has been put back, and can be woken. */
+  remember (queue: string, job: Stored, at: number): void {
     const ofQueue = this.#parked.get(queue) ?? new Map<string, Map<string, number>>()
     const ofKind = ofQueue.get(job.name) ?? new Map<string, number>()
     this.#parked.set(queue, ofQueue.set(job.name, ofKind))
     ofKind.set(job.id!, at)
     if (ofKind.size > REMEMBERED) ofKind.delete(ofKind.keys().next().value!)
+    // Others may be free for a job that has just come, whatever they said of those before.
+    if (levelOf(job) < 2 && this.#askDelay > ASK_DELAY) {
+      this.close()
+      this.#askDelay = ASK_DELAY
+    }
     this.#askLater()
-    return at - now
   }
 
   #askLater (): void {
@@ -117,7 +125,13 @@ export class MisroutedJobs {
 
   close (): void {
     clearTimeout(this.#asking)
+    this.#asking = undefined
   }
+}
+
+/** How often the job came to a process without its kind, as far as that matters. */
+function levelOf (job: Stored): number {
+  return Math.min(job.data?.misrouted ?? 0, 9)
 }
 
 /** A store that is away loses nothing: each comes back by itself. */

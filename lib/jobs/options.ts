@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { FastifyJobsOptions, JobDefinition, JobOptions, JobToAdd, QueueSettings, WaitOptions } from '../../types/job'
+import type { FastifyJobsOptions, JobDefinition, JobOptions, JobScheduleOptions, JobToAdd, QueueSettings, WaitOptions } from '../../types/job'
 import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
 import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, oneOf, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 
@@ -134,6 +134,30 @@ export function checkDefinition (kind: unknown, handler: unknown, options: JobDe
 export function checkJobOptions (options: JobOptions = {}): JobOptions {
   const checked = check(JOB_OPTIONS, options)
   if (checked.name !== undefined) checkName(checked.name)
+  return checked
+}
+
+const { delay, timestamp, ...REPEATED_JOB_OPTIONS } = ENGINE_JOB_OPTIONS
+const date: OptionCheck = ['a date', (value) => !Number.isNaN(new Date(value).getTime())]
+const SCHEDULE_OPTIONS: OptionChecks = {
+  ...REPEATED_JOB_OPTIONS,
+  kind: nonEmptyString,
+  // Checked as that of any job.
+  data: ['JSON', () => true],
+  pattern: nonEmptyString,
+  every: integer(1),
+  tz: nonEmptyString,
+  limit: integer(1),
+  startDate: date,
+  endDate: date,
+  ttl: integer(1),
+  expiresIn: integer(1)
+}
+
+/** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
+export function checkScheduleOptions (options: JobScheduleOptions): JobScheduleOptions {
+  const checked = check(SCHEDULE_OPTIONS, options)
+  if (checked.kind === undefined) throw new FST_ERR_JOB_INVALID_OPTION('kind', SCHEDULE_OPTIONS.kind[0], 'undefined')
   return checked
 }
 

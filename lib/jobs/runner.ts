@@ -5,6 +5,7 @@ import { redactError } from '../shared/redaction'
 import type { Kind, Kinds } from './kinds'
 import type { MisroutedJobs } from './misrouted'
 import { findProblem } from './options'
+import { TICK, type Schedules } from './schedules'
 import { cancellation, deserializeReason, startsOf, toEngineError, type Reason, type Stored } from './serialization'
 
 /** Why a running job is stopped here without being cancelled. */
@@ -29,8 +30,10 @@ interface Running {
 
 /** Runs each job that this process gets as a task of it. */
 export class Runner {
+  /** What runs the times of schedules. */
+  schedules!: Pick<Schedules, 'tick'>
   /** Where jobs of kinds go that this process has not defined. */
-  misrouted!: Pick<MisroutedJobs, 'park' | 'onRoom'>
+  misrouted!: Pick<MisroutedJobs, 'nextTime' | 'remember' | 'onRoom'>
   private readonly running = new Map<string, Running>()
   private readonly byTask = new WeakMap<Task, Running>()
   private readonly pendingCancels = new Map<string, Reason>()
@@ -46,6 +49,7 @@ export class Runner {
   /** BullMQ's processor: what it returns is the result, what it throws is noted as {@link toEngineError} and the like say. */
   readonly process = async (queue: string, job: Stored, token?: string): Promise<unknown> => {
     if (this.leaving) return this.release(job, token)
+    if (job.name === TICK) return this.schedules.tick(queue, job)
     const kind = this.kinds.get(job.name)
     if (kind === undefined) return this.releaseToOther(queue, job, token)
     const problem = findProblem(job.data)
@@ -118,14 +122,16 @@ export class Runner {
    * and lists jobs of kinds that it does not have. The price is that a job can come to a process without its kind.
    */
   private async releaseToOther (queue: string, job: Stored, token: string | undefined): Promise<never> {
-    const delay = this.misrouted.park(queue, job)
+    const at = this.misrouted.nextTime(job)
     if (typeof job.data === 'object' && job.data !== null) await job.updateData({ ...job.data, misrouted: (job.data.misrouted ?? 0) + 1 })
-    return this.release(job, token, delay)
+    await job.moveToDelayed(at, token)
+    this.misrouted.remember(queue, job, at)
+    throw released()
   }
 
-  private async release (job: Stored, token: string | undefined, delay = RELEASE_DELAY): Promise<never> {
-    await job.moveToDelayed(Date.now() + delay, token)
-    throw Object.assign(new Error('released'), { name: 'DelayedError' })
+  private async release (job: Stored, token: string | undefined): Promise<never> {
+    await job.moveToDelayed(Date.now() + RELEASE_DELAY, token)
+    throw released()
   }
 
   /** Tells BullMQ how far the task is. What is reported meanwhile is told afterwards, the latest alone. */
@@ -187,6 +193,11 @@ export class Runner {
   get names (): string[] {
     return [...this.running.values()].map(({ job }) => job.data.name)
   }
+}
+
+/** The error that tells BullMQ that the job is in its queue again. */
+function released (): Error {
+  return Object.assign(new Error('released'), { name: 'DelayedError' })
 }
 
 /** The error that makes BullMQ note the failure, and not try again. */

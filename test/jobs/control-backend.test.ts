@@ -13,7 +13,7 @@ function backendWith (...entries: Array<Partial<Entry>>) {
   for (const entry of entries) queue.put(entry)
   const parts = registryOn([queue], { kinds: KINDS, cancelTimeout: 20 })
   const jobEvents = new EventEmitter()
-  const backend = createJobsBackend(() => parts.registry, jobEvents as JobEvents)
+  const backend = createJobsBackend(() => parts.registry, jobEvents as JobEvents, async () => [])
   /** The jobs have ended, and what is kept of them is written. */
   const keep = async (...ids: string[]): Promise<void> => {
     for (const id of ids) {

