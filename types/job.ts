@@ -48,6 +48,11 @@ export interface JobDefinition extends EngineJobOptions {
 
 /** What `app.addJob` takes besides kind and data. */
 export interface JobOptions extends EngineJobOptions {
+  /**
+   * On PostgreSQL: a client of `pg` in an open transaction, which the job is added in. Nobody sees it before the commit, and it is gone
+   * with a rollback.
+   */
+  transaction?: { query: (text: string, values?: any[]) => Promise<any> }
   /** Non-empty and unique among the live jobs of the whole fleet. Left out, it is generated. */
   name?: string
   /** How long after it was added (and its `delay`) the job may be started, in ms. Then it ends as cancelled, with FST_ERR_JOB_EXPIRED. */

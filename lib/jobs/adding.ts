@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto'
 import type { JobOptions } from '../../types/job'
 import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../shared/errors'
 import { omitUndefined } from '../shared/option-checks'
-import type { Engine } from './engine'
+import type { Engine, Queue } from './engine'
 import type { Kinds } from './kinds'
 import { freeName } from './names'
 import { checkJobOptions, checkSize, copyData } from './options'
 import type { Payload, Stored } from './serialization'
+import type { TransactionClient } from './transactions'
 
 /** Jobs of one request. PostgreSQL takes a lock for each name, and has room for some thousands. */
 const SLICE = 250
@@ -19,6 +20,8 @@ export interface Draft {
   kind: string
   payload: Payload
   options: { jobId: string, deduplication: { id: string } }
+  /** Where it is to be stored, if not by itself. */
+  transaction?: TransactionClient
 }
 
 /** Stores jobs, each under a name that no live one of its queue has. */
@@ -36,21 +39,22 @@ export class Adder {
     const { name = `job-${randomUUID()}`, ttl, ...engineOptions } = checkJobOptions(jobOptions)
     const defined = this.#kinds.get(kind)
     if (defined === undefined) throw new FST_ERR_JOB_UNKNOWN_KIND(String(kind))
-    const { schema, timeout, queue, onClose, expiresIn, sizeLimit, ...rest } = { ...defined.options, ...engineOptions }
+    const { schema, timeout, queue, onClose, expiresIn, sizeLimit, transaction, ...rest } = { ...defined.options, ...engineOptions }
     const copy = copyData(kind, data)
     defined.validate?.(copy)
     checkSize(kind, copy, sizeLimit)
     const expiresAt = expiresIn === undefined ? undefined : Date.now() + (rest.delay ?? 0) + expiresIn
-    return { queue, kind, payload: { name, data: copy, ...omitUndefined({ ttl, expiresAt }) }, options: { ...rest, jobId: randomUUID(), deduplication: { id: name } } }
+    return { queue, kind, transaction, payload: { name, data: copy, ...omitUndefined({ ttl, expiresAt }) }, options: { ...rest, jobId: randomUUID(), deduplication: { id: name } } }
   }
 
   /** @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_ENGINE_UNAVAILABLE */
-  async add ({ queue, kind, payload, options }: Draft): Promise<Stored> {
-    const stored: Stored = await this.#engine.request(queue, async (engineQueue) => {
+  async add ({ queue, kind, payload, options, transaction }: Draft): Promise<Stored> {
+    const add = async (engineQueue: Queue): Promise<Stored> => {
       const first = await engineQueue.add(kind, payload, options)
       // The name of a job that has ended is free, even where its key was left.
       return first.id !== options.jobId && await freeName(engineQueue, payload.name) ? engineQueue.add(kind, payload, options) : first
-    })
+    }
+    const stored = await (transaction === undefined ? this.#engine.request(queue, add) : this.#engine.requestWithin(transaction, queue, add))
     if (stored.id !== options.jobId) throw new FST_ERR_JOB_NAME_IN_USE(payload.name)
     return stored
   }
@@ -58,7 +62,8 @@ export class Adder {
   /** Each of them, or why it was not stored, in the same order. */
   async addAll (drafts: Draft[]): Promise<Array<PromiseSettledResult<Stored>>> {
     const results = new Map<Draft, PromiseSettledResult<Stored>>()
-    const slices = [...new Set(drafts.map(({ queue }) => queue))].flatMap((queue) => slicesOf(drafts.filter((draft) => draft.queue === queue)))
+    const own = drafts.filter(({ transaction }) => transaction === undefined)
+    const slices = [...new Set(own.map(({ queue }) => queue))].flatMap((queue) => slicesOf(own.filter((draft) => draft.queue === queue)))
     const work = async (): Promise<void> => {
       for (let slice; (slice = slices.shift()) !== undefined;) {
         const settled = await this.#addSlice(slice)
@@ -66,6 +71,8 @@ export class Adder {
       }
     }
     await Promise.all(Array.from({ length: PARALLEL }, work))
+    // Each in the transaction of its caller.
+    for (const draft of drafts) if (draft.transaction !== undefined) results.set(draft, (await Promise.allSettled([this.add(draft)]))[0])
     return drafts.map((draft) => results.get(draft)!)
   }
 

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Settings } from './options'
 import { PostgresConnection } from './postgres'
 import { RedisConnection } from './redis'
+import type { TransactionClient } from './transactions'
 
 /** What the queues of a process share to reach the store, be it Redis or PostgreSQL. */
 export interface StoreConnection {
@@ -22,6 +23,8 @@ export interface StoreConnection {
    * @throws what keeps it from being reached; FST_ERR_JOB_INVALID_STORE when no later attempt will change that
    */
   open (queues: number, worked: number): Promise<void>
+  /** Does something within a transaction of the caller's, where the store has any. */
+  readonly within?: <T>(client: TransactionClient, operation: () => Promise<T>) => Promise<T>
   /** Takes over the connections that BullMQ has made for one of its objects. */
   adopt (backend: object): Promise<void>
   /** Resolves when no lost connection is being tried again. */

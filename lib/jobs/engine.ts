@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
-import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_STORE, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
+import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_STORE, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
 import { omitUndefined } from '../shared/option-checks'
 import { load } from '../shared/optional-peer'
 import { createConnection, type StoreConnection } from './connection'
@@ -10,6 +10,7 @@ import { DEFAULT_QUEUE, type Settings } from './options'
 import { redactError } from '../shared/redaction'
 import { Requests, RESPONSE_TIMEOUT } from './requests'
 import type { Payload, Stored } from './serialization'
+import { TRANSACTION, type TransactionClient } from './transactions'
 
 export type Queue = bullmq.Queue<Payload, unknown, string>
 export type Processor = (queue: string, job: Stored, token?: string) => Promise<unknown>
@@ -174,6 +175,16 @@ export class Engine {
     const answer = await this.requests.run(() => operation(opened))
     this.lastProblem = undefined
     return answer
+  }
+
+  /**
+   * Within a transaction of the caller's.
+   * @throws FST_ERR_JOB_INVALID_OPTION, and what PostgreSQL says, for the caller to act on
+   */
+  async requestWithin<T> (transaction: TransactionClient, queue: string, operation: (queue: Queue) => Promise<T>): Promise<T> {
+    const opened = this.queue(queue)
+    if (this.connection.within === undefined) throw new FST_ERR_JOB_INVALID_OPTION('transaction', TRANSACTION, 'one for jobs that are stored in Redis')
+    return await this.connection.within(transaction, () => operation(opened))
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { FastifyJobsOptions, JobDefinition, JobOptions, JobScheduleOptions, JobToAdd, QueueSettings, WaitOptions } from '../../types/job'
 import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
+import { isTransactionClient, TRANSACTION } from './transactions'
 import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, oneOf, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 
 const retention: OptionCheck = ['true, false, a count, or { age in s, count }',
@@ -72,7 +73,9 @@ const PLUGIN_OPTIONS: OptionChecks = {
 }
 
 const DEFINITION_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, queue: queueName, expiresIn: integer(1), onClose: oneOf('cancel', 'wait'), schema: object, timeout: integer(1) }
-const JOB_OPTIONS: OptionChecks = { ...ENGINE_JOB_OPTIONS, expiresIn: integer(1), name: nonEmptyString, ttl: integer(1) }
+const JOB_OPTIONS: OptionChecks = {
+  ...ENGINE_JOB_OPTIONS, expiresIn: integer(1), name: nonEmptyString, transaction: [TRANSACTION, isTransactionClient], ttl: integer(1)
+}
 
 const KEPT = { age: 86_400, count: 1_000 }
 

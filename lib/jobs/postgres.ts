@@ -6,6 +6,7 @@ import { load } from '../shared/optional-peer'
 import type { ConnectionEvents, StoreConnection } from './connection'
 import type { Settings } from './options'
 import { SharedPool } from './shared-pool'
+import { withinTransaction, type TransactionClient } from './transactions'
 
 /** How long PostgreSQL may take to accept a connection, in ms. */
 const CONNECTION_TIMEOUT = 5_000
@@ -102,6 +103,11 @@ export class PostgresConnection implements StoreConnection {
     throw new FST_ERR_JOB_INVALID_STORE(`the schema ${this.#schema} must come first in the connections' search_path: ${this.#callersPool === undefined
       ? `if a pooler such as PgBouncer drops it, ALTER ROLE … SET search_path = ${this.#schema}, public`
       : `make the pool with { options: '-c search_path=${this.#schema},public' }`}`)
+  }
+
+  /** Runs what BullMQ asks of PostgreSQL within the caller's transaction: invisible until its commit, gone with its rollback. */
+  within<T> (client: TransactionClient, operation: () => Promise<T>): Promise<T> {
+    return withinTransaction(client, this.#engine.quoteSchemaName(this.#schema), () => this.pool.within(client, operation))
   }
 
   async adopt (): Promise<void> {}

@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
 import type pg from 'pg'
+import type { TransactionClient } from './transactions'
 
-type Query = (text: string, params?: unknown[]) => Promise<pg.QueryResult>
+type Query = TransactionClient['query']
 
 /**
  * The pool that BullMQ is given: one for all queues, that knows which of its connections to cut, and whose queries go to the
@@ -11,7 +12,7 @@ type Query = (text: string, params?: unknown[]) => Promise<pg.QueryResult>
 export class SharedPool extends EventEmitter {
   /** When the server last answered, as `performance.now()` has it. */
   heardAt = 0
-  readonly #transaction = new AsyncLocalStorage<{ query: Query }>()
+  readonly #transaction = new AsyncLocalStorage<TransactionClient>()
   readonly #clients = new Set<{ connection?: { stream: { destroy: () => void } } }>()
   #pool: pg.Pool | undefined = undefined
   #isCallers = false
@@ -39,7 +40,7 @@ export class SharedPool extends EventEmitter {
   }
 
   /** Runs BullMQ's queries within the transaction of this client. */
-  within<T> (client: { query: Query }, operation: () => Promise<T>): Promise<T> {
+  within<T> (client: TransactionClient, operation: () => Promise<T>): Promise<T> {
     return this.#transaction.run(client, operation)
   }
 

@@ -46,7 +46,7 @@ const engine: Record<string, Taken> = {
 const queue: Taken = { takes: ['q'], refuses: ['', 'a:b', 1, null], expected: "a non-empty string without ':'" }
 
 const verbs: Array<[string, (options: any) => object, Record<string, Taken>]> = [
-  ['addJob', checkJobOptions, { ...engine, expiresIn: numberFrom(1), name: text, ttl: numberFrom(1) }],
+  ['addJob', checkJobOptions, { ...engine, expiresIn: numberFrom(1), name: text, transaction: { takes: [{ query () {} }], refuses: [{}, null, 1], expected: 'a client of pg in an open transaction, and jobs be stored in PostgreSQL' }, ttl: numberFrom(1) }],
   ['defineJob', (options) => checkDefinition('kind', handler, options), { ...engine, queue, expiresIn: numberFrom(1), onClose: { takes: ['cancel', 'wait'], refuses: ['', 'no', true], expected: "'cancel' or 'wait'" }, schema: object, timeout: numberFrom(1) }],
   ['the plugin', (options) => ({ ...options, ...checkPluginOptions({ connection: {}, ...options }) }), {
     connection: {
