@@ -19,7 +19,9 @@ const add = fc.record({
   name: optional(fc.constantFrom('a', 'b', 'c', 'task-2')),
   ttl: optional(fc.constantFrom(1, 5, 25, 70, 100)),
   outer: optional(fc.nat(1)),
-  onClose: optional(fc.constantFrom('cancel', 'wait'))
+  onClose: optional(fc.constantFrom('cancel', 'wait')),
+  group: optional(fc.constantFrom('a', 'b')),
+  timeout: fc.option(fc.constantFrom(1, 5, 25), { nil: undefined, freq: 2 })
 })
 
 const addBadly = fc.oneof(
@@ -28,7 +30,7 @@ const addBadly = fc.oneof(
     do: fc.constant('add badly'),
     work: fc.constant(() => {}),
     options: fc.constantFrom<unknown>(null, 7, 'a', { name: '' }, { name: 7 }, { name: null }, { ttl: 0 }, { ttl: 1.5 }, { ttl: 2 ** 31 },
-      { ttl: '5' }, { ttl: NaN }, { signal: {} }, { signal: null }, { onClose: 'kill' }, { unknown: 1 }, { name: 'a', ttl: -1 })
+      { ttl: '5' }, { ttl: NaN }, { signal: {} }, { signal: null }, { onClose: 'kill' }, { unknown: 1 }, { name: 'a', ttl: -1 }, { timeout: 0 }, { group: '' })
   })
 )
 
@@ -54,6 +56,17 @@ const command = fc.oneof(
       by: fc.constantFrom('cancelling it', 'stopping it', 'adding one of its name', 'purging', 'throwing', 'rejecting')
     })
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('limit'),
+      group: fc.constantFrom('a', 'b'),
+      concurrency: fc.option(fc.integer({ min: 1, max: 2 }), { nil: undefined, freq: 5 }),
+      maxPending: optional(fc.integer({ min: 1, max: 2 }))
+    })
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('stop group'), group: fc.constantFrom('a', 'b') }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('await idle'), group: optional(fc.constantFrom('a', 'b')) }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('pass'), ms }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('stall', 'stall, then heartbeats'), ms: fc.constantFrom(1, 2, 5, 30, 200) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('set the wall clock'), ms: fc.constantFrom(-900_000, -10, 10, 900_000) }) },

@@ -64,10 +64,14 @@ export class Closing {
   /** Requests that wait for a task keep the app from closing: no longer than `closeTimeout`, unless the task may finish. */
   preClose (): void {
     if (this.#hasBegun) return
+    this.begin()
+    this.#timer = timers.setTimeout(() => this.cancelBeforeClose(), this.host.closeTimeout, undefined)
+  }
+
+  private begin (): void {
     this.#hasBegun = true
     // Nobody can renew these leases any more, for new requests are refused; `closeTimeout` bounds their tasks.
     for (const task of this.host.liveTasks) if (Task.has(task, WAITS)) Task.peek(task)?.lease?.end()
-    this.#timer = timers.setTimeout(() => this.cancelBeforeClose(), this.host.closeTimeout, undefined)
   }
 
   private async cancelBeforeClose (): Promise<void> {
@@ -78,7 +82,7 @@ export class Closing {
 
   /** Cancels all tasks, honouring `onClose`, waits up to the timeouts, and logs those still running. */
   async onClose (): Promise<void> {
-    this.#hasBegun = true
+    this.begin()
     timers.clearTimeout(this.#timer)
     this.#timer = undefined
     const remaining = await Promise.all([this.cancelOthers(), this.finish()])

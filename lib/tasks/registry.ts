@@ -131,9 +131,8 @@ export class TaskRegistry implements TaskHost, ClosingHost {
   }
 
   async onIdle (group?: string): Promise<void> {
-    if (group === undefined) return await this.tally.whenIdle()
-    checkGroup(group)
-    return await this.#groups.whenIdle(group)
+    if (group !== undefined) checkGroup(group)
+    await (group === undefined ? this.tally.whenIdle() : this.#groups.whenIdle(group))
   }
 
   // --- for the control routes ---
