@@ -58,7 +58,9 @@ export class Closing {
   private async confirmNoneWaiting (onNoneWaiting: () => void): Promise<void> {
     // Whoever awaited the last one may add another.
     await this.host.nextImmediate()
-    if (this.#waiting === 0) onNoneWaiting()
+    if (this.#waiting > 0) return
+    this.#phase = 'closed'
+    onNoneWaiting()
   }
 
   /** Requests that wait for a task keep the app from closing: no longer than `closeTimeout`, unless the task may finish. */
@@ -117,6 +119,9 @@ export class Closing {
   }
 
   private warnStillRunning (tasks: Task[], message: string): void {
-    for (const { name, createdAt } of tasks) this.host.log.warn({ task: name, age: Date.now() - createdAt }, message)
+    for (const { name, createdAt, endedAt } of tasks) {
+      // One may have ended while others were waited for.
+      if (endedAt === undefined) this.host.log.warn({ task: name, age: Date.now() - createdAt }, message)
+    }
   }
 }

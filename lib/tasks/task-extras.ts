@@ -22,14 +22,20 @@ export interface TaskHost {
   onPendingAwaited (task: Task): void
 }
 
+let lastResolve: (value: any) => void
+let lastReject: (reason: unknown) => void
+
+// One for all: an executor for each promise would allocate a closure and its context.
+function capture (resolve: (value: any) => void, reject: (reason: unknown) => void): void {
+  lastResolve = resolve
+  lastReject = reject
+}
+
 /** The promise of those who await a live task. */
 export class Waiter<T> {
-  declare resolve: (result: T) => void
-  declare reject: (error: unknown) => void
-  readonly promise = new Promise<T>((resolve, reject) => {
-    this.resolve = resolve
-    this.reject = reject
-  })
+  readonly promise = new Promise<T>(capture)
+  readonly resolve: (result: T) => void = lastResolve
+  readonly reject: (error: unknown) => void = lastReject
 }
 
 /** What only some tasks have. Declared and not initialised: it has room for what is set, and no more (a task with a lease takes 40 B less). */
