@@ -42,8 +42,8 @@ t.test('a rate of some is never 0 %, and one of almost all never 100 %', async (
 
 t.test('every character of a name can be seen', async (t) => {
   t.equal(safeName('evil\u2066gpj\u2069.exe'), 'evil[U+2066]gpj[U+2069].exe')
-  t.equal(safeName('   '), '␠␠␠')
-  t.equal(safeName(' a b  c '), '␠a b␠␠c␠')
+  t.equal(safeName('   '), '[space][space][space]')
+  t.equal(safeName(' a b  c '), '[space]a b[space][space]c[space]')
   t.equal(safeName('a\tb\u00a0c\nd'), 'a[U+0009]b[U+00A0]c[U+000A]d')
   t.equal(safeName('\ud800x'), '[U+D800]x')
   t.equal(safeName('\u200b\u3164\u2800\u{e0041}'), '[U+200B][U+3164][U+2800][U+E0041]')

@@ -52,7 +52,7 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
       </div>
       <p class='hits'>
         <span id='hits' role='status'>
-          {view.rows.length === total && !isFiltered(filter) ? plural(total, noun) : `${count(view.rows.length)} of ${plural(total, noun)}`}
+          {!controller.loaded ? '' : view.rows.length === total && !isFiltered(filter) ? plural(total, noun) : `${count(view.rows.length)} of ${plural(total, noun)}`}
         </span>
         {paged && <Pager controller={controller} />}
         {store.paused && <strong class='paused'>List paused</strong>}

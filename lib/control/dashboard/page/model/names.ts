@@ -20,13 +20,13 @@ export function nameParts (name: string): NamePart[] {
 }
 
 function escapeCharacter (character: string): string {
-  if (character === ' ') return '␠'
+  if (character === ' ') return 'space'
   return `U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`
 }
 
 /** The name as plain text in which every character can be seen: for labels and questions. */
 export function safeName (name: string): string {
-  return nameParts(name).map(({ text, special }) => special && text !== '␠' ? `[${text}]` : text).join('')
+  return nameParts(name).map(({ text, special }) => special ? `[${text}]` : text).join('')
 }
 
 /** Sorts `task:9` before `task:10`. */
