@@ -197,7 +197,7 @@ t.test('in a real browser', async (t) => {
     await page.selectOption('#group', 'r')
     await cancel('Cancel 2 live tasks?', 'Cancel 2 tasks', 'a new version')
     await page.locator('#notice', { hasText: '2 tasks cancelled.' }).waitFor()
-    t.equal(await row(page, 'report:1').locator('.outcome').textContent(), 'a new version')
+    await row(page, 'report:1').locator('.outcome', { hasText: 'a new version' }).waitFor()
     t.same(['report:1', 'Report:3', 'mail:1'].map((name) => app.getTask(name)!.state), ['cancelled', 'running', 'running'])
     await page.getByRole('button', { name: 'Show all' }).click()
     await page.selectOption('#filter', 'ended')
