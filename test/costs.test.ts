@@ -2,6 +2,7 @@
 import { createHook } from 'node:async_hooks'
 import { getEventListeners, once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import mqemitter from 'mqemitter'
 import t from 'tap'
 import { Task } from '../lib/tasks/task'
 import { ignoresSignal, ended, readyApp, started } from './fixtures/app'
@@ -99,6 +100,27 @@ t.test('tasks that share an outer signal put one listener on it, and take it off
   finish()
   await ended(tasks[COUNT - 1])
   t.equal(getEventListeners(signal, 'abort').length, 0)
+})
+
+t.test('with an emitter a task sends nothing, and is heard by nobody, while nobody listens', async (t) => {
+  const emitter = mqemitter()
+  const [a, b] = [await readyApp(t, { emitter }), await readyApp(t, { emitter })]
+  // The beats of the processes, once a second.
+  let sent = 0
+  const emit = emitter.emit
+  emitter.emit = function (message, done) {
+    if (!message.payload.startsWith('{"kind":"beat"')) sent++
+    return emit.call(this, message, done)
+  }
+  const snapshots = countCalls(Task.prototype, ['toJSON'])
+  const made = await resources('Timeout', async () => {
+    const tasks = Array.from({ length: COUNT }, (_, i) => a.addTask(async (_app, task) => task.updateProgress(1), { name: `x${i}` }))
+    await Promise.all(tasks.map(ended))
+  })
+  t.equal(sent, 0)
+  t.equal(made, 0)
+  t.equal(snapshots(), 0)
+  for (const app of [a, b]) for (const event of ['start', 'progress', 'end'] as const) t.equal(app.tasks.listenerCount(event), 0)
 })
 
 t.test('a signal is made for the task that asks for it, once', async (t) => {
