@@ -285,17 +285,37 @@ t.test('the schema of the messages is exported', async (t) => {
   t.same(tasksFeed.messageSchema.properties.event.enum, ['snapshot', 'start', 'progress', 'end', 'gone'])
 })
 
-t.test('without @fastify/websocket the registration says what to install', async (t) => {
+/** Answers for a module instead of Node. */
+function replaceModule (t: Test, name: string, answer: () => unknown): void {
   const load = (Module as any)._load
   t.teardown(() => { (Module as any)._load = load });
-  (Module as any)._load = function (name: string, ...rest: unknown[]) {
-    if (name === '@fastify/websocket') throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' })
-    return load.call(this, name, ...rest)
+  (Module as any)._load = function (asked: string, ...rest: unknown[]) {
+    return asked === name ? answer() : load.call(this, asked, ...rest)
   }
+}
+
+t.test('without @fastify/websocket the registration says what to install', async (t) => {
+  replaceModule(t, '@fastify/websocket', () => { throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' }) })
   const app = await makeApp(t)
   await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [] })), {
     code: 'FST_ERR_TASK_MISSING_WEBSOCKET', message: /npm install @fastify\/websocket/, cause: { code: 'MODULE_NOT_FOUND' }
   })
+})
+
+t.test('with a @fastify/websocket of another range the registration says what to install', async (t) => {
+  let version = ''
+  replaceModule(t, '@fastify/websocket/package.json', () => ({ version }))
+  for (version of ['10.0.1', '11.0.0', '11.2.9', '11.3.1', '12.0.0', '12.3.2']) {
+    const app = await makeApp(t)
+    await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [] })), {
+      code: 'FST_ERR_TASK_UNSUPPORTED_WEBSOCKET', message: new RegExp(`got ${version}: npm install @fastify/websocket@\\^11\\.3\\.2$`)
+    })
+  }
+  for (version of ['11.3.2', '11.3.10', '11.4.0', '11.3.2-pre.1']) {
+    const app = await makeApp(t)
+    await app.register(tasksFeed, { onRequest: [] })
+    t.ok(app.hasPlugin('fastify-tasks'), version)
+  }
 })
 
 t.test('wrong options are refused', async (t) => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2'
 import { connect, type Socket } from 'node:net'
+import { duplexPair } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -118,6 +119,18 @@ t.test('a request whose upgrade another listener takes is left to it', async (t)
   app.server.on('upgrade', (request, socket) => { if (request.headers.upgrade === 'mine') socket.end('taken') })
   const socket = ask(t, await listen(app), ['GET / HTTP/1.1', 'Connection: Upgrade', 'Upgrade: mine'])
   t.equal(await answer(socket, /taken/), 'taken')
+})
+
+t.test('a connection that was injected is handed back too', async (t) => {
+  const app = await withFeed(t)
+  app.get('/', async () => 'answer')
+  await app.ready()
+  const [client, server] = duplexPair()
+  app.server.emit('upgrade', {
+    headers: { upgrade: 'h2c' }, complete: true, method: 'GET', url: '/', httpVersion: '1.1', rawHeaders: ['Host', 'a', 'Upgrade', 'h2c', 'Connection', 'upgrade']
+  }, server, Buffer.alloc(0))
+  t.match(await answer(client as Socket, /answer$/), /^HTTP\/1\.1 200 /)
+  client.destroy()
 })
 
 t.test('a request whose body Node has begun to read, and one whose client has gone, are hung up', async (t) => {

@@ -48,6 +48,7 @@ export class Broadcast {
   #clock: NodeJS.Timeout | undefined
   #ticks = 0
   #unsubscribe: (() => void) | undefined
+  #isClosed = false
 
   constructor (backend: ControlBackend, options: BroadcastOptions) {
     this.#backend = backend
@@ -59,6 +60,11 @@ export class Broadcast {
 
   /** @returns what takes the client off again */
   join (socket: WebSocket, { snapshots = true, ...filter }: FeedQuery, onDrop: OnDrop): () => void {
+    // Its handshake was under way when the app began to close.
+    if (this.#isClosed) {
+      socket.terminate()
+      return () => {}
+    }
     if (this.#clients.size === 0) this.#start()
     const channel = this.#channelOf(filter)
     const client = new FeedClient(socket, channel, { maxBuffer: this.#options.maxBuffer, onRoom: () => this.#schedule(), onDrop })
@@ -69,6 +75,7 @@ export class Broadcast {
   }
 
   close (): void {
+    this.#isClosed = true
     for (const client of this.#clients) {
       this.#leave(client)
       client.terminate()

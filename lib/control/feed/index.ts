@@ -36,15 +36,12 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
   const backend = requireBackend(app, serve, exposeErrors)
   const upgrades = await provideWebsocket(app)
   const broadcast = new Broadcast(backend, { exposeErrors, maxBuffer, stallTimeout })
-  let isClosing = false
   rejectCrossOrigin(app, allowedOrigins)
   addAuthHooks(app, options)
   // The app's own compiler may read schemas of another kind.
   app.setValidatorCompiler(await defaultValidatorCompiler())
 
   function join (socket: WebSocket, request: FastifyRequest): void {
-    // Its handshake was under way when the others were hung up.
-    if (isClosing) return socket.terminate()
     const leave = broadcast.join(socket, request.query as FeedQuery, (reason, error) => {
       request.log.info({ reason, err: error }, 'A client of the feed was dropped')
     })
@@ -66,7 +63,6 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
   upgrades.addFeed(app.prefix)
   // A close that waited for every client's goodbye would wait for the stalled ones.
   app.addHook('preClose', async () => {
-    isClosing = true
     broadcast.close()
     upgrades.hangUp()
   })

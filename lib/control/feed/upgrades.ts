@@ -66,12 +66,12 @@ export class Upgrades {
     if (!hasResponse(socket)) {
       if (isTaken(socket)) return
       if (this.#isShared && !this.#feeds.some((feed) => feed.test(request.url!))) return
-      // The app is closing: nobody will answer.
-      if (!this.websockets.emit('upgrade', request, socket, head)) {
+      this.websockets.emit('upgrade', request, socket, head)
+      // The app is closing, and nobody answers.
+      if (!hasResponse(socket)) {
         socket.destroy()
         return
       }
-      if (!hasResponse(socket)) return
     }
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
