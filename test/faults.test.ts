@@ -168,7 +168,7 @@ t.test('close() called many times at once cancels each task once', async (t) => 
   const app = await build()
   await app.ready()
   let aborted = 0
-  const started = once(app.tasks as never, 'start')
+  const started = once(app.tasks, 'start')
   const task = app.addTask((_app, { signal }) => new Promise((resolve) => {
     signal.addEventListener('abort', () => {
       aborted++
@@ -186,7 +186,7 @@ t.test('close() while a request waits for a task ends both', async (t) => {
   const app = await build()
   app.get('/', async () => await app.addTask(untilAborted, { name: 'awaited' }))
   await app.listen({ host: '127.0.0.1', port: 0 })
-  const started = once(app.tasks as never, 'start')
+  const started = once(app.tasks, 'start')
   // Fastify's own close waits for a client that keeps its connection.
   const answer = fetch(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}/`, { headers: { connection: 'close' } })
   await started
@@ -202,7 +202,7 @@ t.test('close() while a client is connected that asks nothing cancels the tasks'
   t.teardown(() => client.destroy())
   await once(app.server, 'connection')
   const task = app.addTask(untilAborted)
-  await once(app.tasks as never, 'start')
+  await once(app.tasks, 'start')
   const closing = app.close()
   await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', cause: { code: 'FST_ERR_TASKS_CLOSED' } })
   // Node before 26.4 waits for such a client.

@@ -120,6 +120,25 @@ for (const [place, options] of [['an onReady hook', {}], ['a plugin', {}], ['an 
   })
 }
 
+t.test('a pending task that is awaited before the app is ready is logged at warn, once and by name', async (t) => {
+  const { lines, logger } = logged('warn')
+  const app = await appWithTasks(t, {}, { logger, pluginTimeout: 200 })
+  app.addHook('onReady', async () => { await app.addTask(() => 1, { name: 'awaited too early' }) })
+  await t.rejects(Promise.resolve(app.ready()), { message: /timed out|timeout/i })
+  t.match(lines, [{ level: 40, task: 'awaited too early', msg: /^Task is awaited before the app is ready/ }])
+  t.equal(lines.length, 1)
+})
+
+t.test('awaiting a task that runs, or of an app that is ready, logs nothing', async (t) => {
+  const { lines, logger } = logged('warn')
+  const app = await appWithTasks(t, {}, { logger })
+  await app.addTask(Promise.resolve(1))
+  app.addTask(() => 1)
+  await app.ready()
+  await app.addTask(() => 1)
+  t.same(lines, [])
+})
+
 t.test('close before ready cancels what is pending', async (t) => {
   const app = await appWithTasks(t)
   const task = app.addTask(() => t.fail('the function was called'))

@@ -63,9 +63,8 @@ export class Closing {
     onNoneWaiting()
   }
 
-  /** Requests that wait for a task keep the app from closing: no longer than `closeTimeout`, unless the task may finish. */
+  /** Called once. Requests that wait for a task keep the app from closing: no longer than `closeTimeout`, unless the task may finish. */
   preClose (): void {
-    if (this.#hasBegun) return
     this.begin()
     this.#timer = timers.setTimeout(() => this.cancelBeforeClose(), this.host.closeTimeout, undefined)
   }

@@ -165,6 +165,7 @@ export class TaskGroups {
   }
 
   private prune (group: TaskGroup): void {
-    if (group.isUnused) this.#groups.delete(group.name)
+    // Only if the entry is still this group: another may have been made since.
+    if (group.isUnused && this.#groups.get(group.name) === group) this.#groups.delete(group.name)
   }
 }

@@ -40,8 +40,8 @@ export function closeIdleConnections (app: FastifyInstance): void {
 
 /** For `localhost`, Fastify listens with a server for each address. Only the first is public. */
 function serversOf (app: FastifyInstance): Server[] {
-  const others = symbolsOf(app).find(({ description }) => description === 'fastify.serverBindings')
-  return [app.server, ...others === undefined ? [] : app[others as never] as Server[]]
+  const bindings = symbolsOf(app).filter(({ description }) => description === 'fastify.serverBindings')
+  return [app.server, ...bindings.flatMap((symbol) => app[symbol as never] as Server[])]
 }
 
 function symbolsOf (object: object | null): symbol[] {

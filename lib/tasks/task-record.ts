@@ -240,10 +240,9 @@ export class TaskRecord<T> extends LinkedNode {
     endCallbacks?.forEach((callback) => callback())
   }
 
-  /** Calls back when the task ends, at once if it has. */
+  /** Calls back when the live task ends. */
   static onEnd (task: TaskRecord<any>, callback: () => void): void {
-    if (task.#endedAfter !== undefined) callback()
-    else (TaskRecord.extrasOf(task).endCallbacks ??= []).push(callback)
+    (TaskRecord.extrasOf(task).endCallbacks ??= []).push(callback)
   }
 }
 

@@ -384,6 +384,18 @@ t.test('onIdle resolves at once without live tasks, and else when none is live, 
   t.equal(app.tasks.live, 0)
 })
 
+t.test('a group that is empty for a moment and then made anew is not forgotten', async (t) => {
+  const app = await readyApp(t)
+  const first = app.addTask(ignoresSignal, { name: 'a', group: 'a' })
+  const idle = app.tasks.onIdle('a')
+  first.cancel()
+  await nextTurn()
+  const second = app.addTask(ignoresSignal, { name: 'a', group: 'a' })
+  await idle
+  await turns()
+  t.ok(app.getTasks({ group: 'a' })[0] === second)
+})
+
 t.test('onIdle counts pending tasks, and those that a listener of end adds', async (t) => {
   const app = await appWithTasks(t)
   let more = 2

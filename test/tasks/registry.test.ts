@@ -1,6 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
+import { TaskRegistry } from '../../lib/tasks/registry'
+import { Task } from '../../lib/tasks/task'
+import { fakeLog } from '../fixtures/log'
 import { appWithTasks, ignoresSignal, ended, logged, readyApp, started, untilAborted } from '../fixtures/app'
 
 t.test('addTask never runs the function inside the call', async (t) => {
@@ -252,4 +256,27 @@ t.test('adding, ending, finding and purging cost about the same among many tasks
   const few = await measure(1)
   const many = await measure(50_000)
   t.ok(many < few * 10 + 10, `${many} ms among 50,000, ${few} ms among few`)
+})
+
+t.test('the registry tells counts, groups and the newest tasks, from any of them on', async (t) => {
+  const app = { log: fakeLog().log } as unknown as FastifyInstance
+  const registry = new TaskRegistry(app.log, { cancelTimeout: 5, closeTimeout: 5, keepEnded: 10 })
+  registry.onReady()
+  const tasks = Array.from({ length: 5 }, (_, i) => registry.add(app, i === 0 ? ignoresSignal : () => i, { name: `${i}`, group: i < 3 ? 'a' : undefined }))
+  await Promise.all(tasks.slice(1))
+  const names = (found: Iterable<Task>): string[] => Array.from(found, ({ name }) => name)
+  t.same(registry.counts, { pending: 0, running: 1, cancelling: 0, completed: 4, failed: 0, cancelled: 0 })
+  t.same(names(registry.newestFirst()), ['4', '3', '2', '1', '0'])
+  const [, , third] = registry.newestFirst()
+  t.same(names(registry.newestFirst(Task.sequenceOf(third))), ['1', '0'])
+  const [group] = registry.groups()
+  t.ok(group === registry.group('a') && group.name === 'a')
+  t.same(group.tally.counts, { pending: 0, running: 1, cancelling: 0, completed: 2, failed: 0, cancelled: 0 })
+  t.same(names(group.newestFirst()), ['2', '1', '0'])
+  t.same(names(group.newestFirst(Task.sequenceOf(third))), ['1', '0'])
+  registry.purge()
+  t.same(names(registry.newestFirst()), ['0'])
+  t.same(names(group.newestFirst()), ['0'])
+  t.same(registry.counts, { ...group.tally.counts, running: 1 })
+  tasks[0].cancel()
 })

@@ -40,11 +40,10 @@ t.test('a task cancelled before its start has an end and no start', async (t) =>
 t.test('events.once and events.on work on the tasks', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(() => 1)
-  const emitter = app.tasks as unknown as NodeJS.EventEmitter
-  const [first] = await once(emitter, 'end')
+  const [first] = await once(app.tasks, 'end')
   t.equal(first, task)
   const controller = new AbortController()
-  const events = on(emitter, 'end', { signal: controller.signal })
+  const events = on(app.tasks, 'end', { signal: controller.signal })
   const second = app.addTask(() => 2)
   t.equal((await events.next()).value[0], second)
   controller.abort()
