@@ -3,10 +3,10 @@ import { brief, bytes, count, duration, elapsed, percent, plural, relative } fro
 import { History } from '../../lib/control/dashboard/page/model/history'
 import { isFiltered, nextSort, readPlace, writePlace } from '../../lib/control/dashboard/page/model/location'
 import { namePrefix, nameParts, naturalKey, safeName } from '../../lib/control/dashboard/page/model/names'
-import { isLive, isSnapshot, keyOf, type Snapshot, type State } from '../../lib/control/dashboard/page/model/snapshot'
+import { endedOf, isLive, isSnapshot, keyOf, liveOf, statesOf, type Snapshot, type State } from '../../lib/control/dashboard/page/model/snapshot'
 import { quantile, statistics } from '../../lib/control/dashboard/page/model/statistics'
 import { leaseEnd, Store } from '../../lib/control/dashboard/page/model/store'
-import { DEFAULT_SORT, NO_FILTER, SORT_COLUMNS, View, outcomeOf, startsDescending } from '../../lib/control/dashboard/page/model/view'
+import { DEFAULT_SORT, NO_FILTER, SORT_COLUMNS, View, durationOf, outcomeOf, startsDescending } from '../../lib/control/dashboard/page/model/view'
 
 const task = (name: string, state: State = 'running', more: Partial<Snapshot> = {}): Snapshot => ({ name, state, createdAt: 1_000, ...more })
 
@@ -88,12 +88,13 @@ t.test('the store counts what it is told, and knows what the list does not name'
 
 t.test('a paused list stays as it is while the counts go on', async (t) => {
   const { store, view, names } = viewOf([task('a'), task('b'), task('c', 'completed')])
+  const b = store.rows.get('b')!.task
   store.pause()
   t.ok(store.paused)
   store.told(task('a', 'failed'), 1)
   store.told(task('d'), 1)
   store.beginSync()
-  store.listed([task('a', 'failed'), task('d'), task('b')], 1)
+  store.listed([task('a', 'failed'), task('d'), b], 1)
   store.endSync(() => true)
   t.notOk(view.update(0))
   t.same(names(), ['a', 'b', 'c'])
@@ -104,8 +105,9 @@ t.test('a paused list stays as it is while the counts go on', async (t) => {
   store.told(task('c', 'running'), 2)
   t.equal(store.counts.running, 3, 'what was gone has come again')
   store.beginSync()
-  store.listed([task('a', 'failed'), task('d'), task('b')], 1)
+  store.listed([task('a', 'failed'), task('d'), b], 1)
   store.endSync(({ name }) => name === 'c')
+  t.equal(store.rows.get('b')!.shown, store.rows.get('b')!.task)
   store.resume()
   view.set(NO_FILTER, DEFAULT_SORT, 0)
   t.same(names(), ['b', 'd', 'a'])
@@ -171,6 +173,26 @@ t.test('the list can be sorted by any column, both ways, and what says nothing c
   view.set(NO_FILTER, { by: 'group', descending: true }, 5_000)
   t.same(names(), ['a9', 'a10', 'b'])
   t.same([startsDescending('added'), startsDescending('name')], [true, false])
+})
+
+t.test('tasks of one moment have one order, and a task that has not started has no duration', async (t) => {
+  const process = (id: string) => ({ id, pid: 1, hostname: 'h' })
+  const { view, names } = viewOf([
+    task('b', 'pending'), task('a', 'running', { process: process('2'), startedAt: 1 }), task('a', 'running', { process: process('1'), startedAt: 1 }), task('A', 'pending')
+  ])
+  t.same(view.rows.map(({ key }) => key), ['1 a', '2 a', 'A', 'b'])
+  t.equal(durationOf(task('b', 'pending'), 9), undefined)
+  view.set(NO_FILTER, { by: 'duration', descending: false }, 9)
+  t.same(names(), ['A', 'b', 'a', 'a'])
+})
+
+t.test('a filter means states, of which some are live', async (t) => {
+  t.equal(statesOf(''), undefined)
+  t.same(statesOf('failed'), ['failed'])
+  t.same(statesOf('live'), ['pending', 'running', 'cancelling'])
+  t.same(statesOf('ended'), ['completed', 'failed', 'cancelled'])
+  const counts = { pending: 1, running: 2, cancelling: 3, completed: 4, failed: 5, cancelled: 6 }
+  t.same([liveOf(counts), endedOf(counts)], [6, 15])
 })
 
 t.test('a change of one row keeps the order of all', async (t) => {
@@ -266,6 +288,7 @@ t.test('statistics are of all that is kept, by group or prefix', async (t) => {
     { label: undefined, live: 1, ended: 1, failed: 0, median: undefined, p95: undefined }
   ])
   t.same(statistics(rows, 'prefix').map(({ label }) => label), ['r:', 'm:', undefined])
+  t.same(statistics(['b:1', 'c:1', 'a:1'].map((name) => ({ task: task(name), prefix: namePrefix(name) })), 'prefix').map(({ label }) => label), ['a:', 'b:', 'c:'])
   t.equal(quantile([1, 2, 3, 4], 0.5), 2)
 })
 

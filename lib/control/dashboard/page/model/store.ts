@@ -92,9 +92,10 @@ export class Store {
   resume (): void {
     this.#paused = false
     for (const row of this.rows.values()) {
+      const shown = row.gone ? undefined : row.task
       if (row.gone) this.rows.delete(row.key)
-      else if (row.shown === row.task) continue
-      row.shown = row.gone ? undefined : row.task
+      if (row.shown === shown) continue
+      row.shown = shown
       this.changed.add(row)
     }
   }

@@ -64,6 +64,8 @@ function sortValue (row: Row, by: SortColumn, now: number): number | string {
   }
 }
 
+const order = (a: string, b: string): number => a < b ? -1 : 1
+
 /** The rows of the store that match the filter, sorted. A change of few costs one pass over all, not a sort. */
 export class View {
   rows: Row[] = []
@@ -130,6 +132,7 @@ export class View {
     }
     // The newest first, and one order for those of one moment.
     const newest = b.shown!.createdAt - a.shown!.createdAt
-    return newest !== 0 ? newest : a.natural < b.natural ? -1 : a.natural > b.natural ? 1 : a.key < b.key ? -1 : a.key > b.key ? 1 : 0
+    if (newest !== 0) return newest
+    return a.natural === b.natural ? order(a.key, b.key) : order(a.natural, b.natural)
   }
 }
