@@ -1,16 +1,18 @@
-// The fleet that `npm run start:fleet` runs: one process adds jobs, another works; that one is killed, a new one takes its
-// place, and the work goes on. The jobs are stored in a PostgreSQL that comes inside an npm package. Stop it with Ctrl-C.
+// The fleet that `npm run start:fleet` runs: one process adds jobs and shows them on a page, another works; that one is killed, a
+// new one takes its place, and the work goes on. Reports have a queue of their own, so that they do not hold up what is quick. The jobs are stored in a PostgreSQL that comes inside an npm package. Stop it with Ctrl-C.
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import fastifyTasks from 'fastify-tasks'
+import dashboard from 'fastify-tasks/dashboard'
 import fastifyJobs from 'fastify-tasks/jobs'
 import { startPostgres } from './embedded-postgres'
 
 declare module 'fastify-tasks/jobs' {
   interface JobKinds {
     report: { data: { pages: number }, result: string }
+    tidy: { data: null, result: void }
   }
 }
 
@@ -23,7 +25,7 @@ function say (text: string): void {
 async function member (connection: string, worker: boolean): Promise<FastifyInstance> {
   const app = Fastify({ logger: { level: 'error' } })
   await app.register(fastifyTasks)
-  await app.register(fastifyJobs, { connection, worker, lockDuration: 3_000, concurrency: 2 })
+  await app.register(fastifyJobs, { connection, worker, lockDuration: 3_000, queues: { default: 5, reports: 2 } })
   app.defineJob('report', async (_app, task, { pages }, { name, attempts }) => {
     say(`${name} starts, attempt ${attempts}`)
     for (let page = 1; page <= pages; page++) {
@@ -31,13 +33,20 @@ async function member (connection: string, worker: boolean): Promise<FastifyInst
       task.updateProgress(Math.round(100 * page / pages))
     }
     return `${name} of ${pages} pages, by ${process.pid}`
-  })
-  await app.ready()
+  }, { queue: 'reports' })
+  app.defineJob('tidy', () => say('tidies up, as every second, in one process of the fleet'))
   return app
+}
+
+/** The page, for everybody: a real app has a hook there that asks who it is. */
+async function listen (app: FastifyInstance): Promise<void> {
+  await app.register(dashboard, { prefix: '/fleet', serve: ['tasks', 'jobs'], onRequest: [] })
+  say(`the page: ${await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3000) })}/fleet`)
 }
 
 async function work (connection: string): Promise<void> {
   const app = await member(connection, true)
+  await app.ready()
   process.on('SIGTERM', () => app.close().then(() => process.exit()))
   process.on('disconnect', () => process.exit())
   say('is ready to work')
@@ -67,6 +76,8 @@ async function main (): Promise<void> {
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
 
+  await listen(app)
+  await app.scheduleJob('tidy', { kind: 'tidy', every: 1_000 })
   await startWorker(postgres.url, workers)
   const jobs = []
   for (let i = 1; i <= 4; i++) {
@@ -83,6 +94,7 @@ async function main (): Promise<void> {
   await startWorker(postgres.url, workers)
   for (const result of await Promise.all(jobs.map((job) => job.wait()))) say(`done: ${result}`)
   say('all reports are done, none was lost')
+  if (process.stdout.isTTY) return say('the page stays until Ctrl-C')
   await stop()
 }
 

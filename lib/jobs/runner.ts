@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Task } from '../../types/task'
 import { FST_ERR_JOB_EXPIRED, FST_ERR_JOB_INVALID_RECORD, FST_ERR_JOB_TIMEOUT, FST_ERR_TASKS_CLOSED } from '../shared/errors'
 import { redactError } from '../shared/redaction'
+import { keepingLogger } from './job-log'
 import type { Kind, Kinds } from './kinds'
 import type { MisroutedJobs } from './misrouted'
 import { findProblem } from './options'
@@ -97,7 +98,7 @@ export class Runner {
       } catch (error) {
         return drop(error)
       }
-    }, { name: `job:${name}#${job.id!.slice(0, 8)}`, ttl, onClose: 'wait' })
+    }, { name: `job:${name}#${job.id!.slice(0, 8)}`, ttl, onClose: 'wait', ...(job.opts?.keepLogs ?? 0) > 0 && { log: keepingLogger(kind.app.log, job) } })
     this.running.set(job.id!, entry)
     this.byTask.set(task, entry)
     return entry

@@ -50,7 +50,7 @@ t.test('a PostgreSQL that goes down while its connections are closed does not ta
   await app.ready()
   t.equal(await (await app.addJob('double', 2)).wait(), 4)
   await app.close()
-  t.ok(told > 1, 'what listens for the worker and for the events was told')
+  t.ok(told > 0, 'what was still connected was told')
 })
 
 t.test('a Redis that was never there is not looked for again once the app closes', async (t) => {

@@ -332,3 +332,23 @@ t.test('a handler may throw at once, and must not return its own task', async (t
   const plain = await runnerOf(t, () => 7 as never)
   t.equal(await plain.runner.process('default', stored()), 7)
 })
+
+t.test('what a job logs at info and above is kept with it, if it says how many lines', async (t) => {
+  const kept: string[] = []
+  const { runner } = await runnerOf(t, async (_app, task) => {
+    task.log.debug('not kept')
+    task.log.info('step %d', 1)
+    task.log.warn({ size: 2 }, 'grows')
+    task.log.child({ part: 'x' }).error(new Error('failed'))
+    return task.log.level
+  })
+  const log = async (line: string): Promise<void> => {
+    kept.push(line)
+    throw new Error('the store is away')
+  }
+  t.equal(await runner.process('default', stored({ opts: { keepLogs: 10 }, log })), 'warn')
+  t.same(kept, ['info: step 1', 'warn: grows { size: 2 }', 'error: failed'])
+  kept.length = 0
+  await runner.process('default', stored({ opts: {}, log }))
+  t.same(kept, [])
+})
