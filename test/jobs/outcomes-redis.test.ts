@@ -1,0 +1,15 @@
+import t from 'tap'
+import { testOutcomes } from '../fixtures/outcomes-contract'
+import { startRedis } from '../fixtures/redis'
+
+t.setTimeout(170_000)
+
+t.test('what is told of jobs on Redis', async (t) => {
+  const server = await startRedis()
+  if (server === undefined) {
+    t.pass('NOT TESTED: there is no redis-server on this machine', { skip: 'no redis-server' })
+    return
+  }
+  t.teardown(() => server.close())
+  await testOutcomes(t, server.connection)
+})
