@@ -4,7 +4,7 @@ import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../shared/err
 import { omitUndefined } from '../shared/option-checks'
 import type { Engine, Queue } from './engine'
 import type { Kinds } from './kinds'
-import { freeName } from './names'
+import { mayAddAgain } from './names'
 import { checkJobOptions, checkSize, copyData } from './options'
 import type { Payload, Stored } from './serialization'
 import type { TransactionClient } from './transactions'
@@ -52,7 +52,7 @@ export class Adder {
     const add = async (engineQueue: Queue): Promise<Stored> => {
       const first = await engineQueue.add(kind, payload, options)
       // The name of a job that has ended is free, even where its key was left.
-      return first.id !== options.jobId && await freeName(engineQueue, payload.name) ? engineQueue.add(kind, payload, options) : first
+      return first.id !== options.jobId && await mayAddAgain(engineQueue, payload.name, first.id!) ? engineQueue.add(kind, payload, options) : first
     }
     const stored = await (transaction === undefined ? this.#engine.request(queue, add) : this.#engine.requestWithin(transaction, queue, add))
     if (stored.id !== options.jobId) throw new FST_ERR_JOB_NAME_IN_USE(payload.name)

@@ -41,7 +41,7 @@ export class JobsLifecycle {
     this.#app = app
     this.#settings = settings
     this.#runner = new Runner(app, this.kinds)
-    this.#engine = new Engine(settings, app.log, this.#runner.process)
+    this.#engine = new Engine(settings, app.log, (queue, job, token) => this.#outcomes.afterNoting(job, this.#runner.process(queue, job, token)))
     this.#outcomes = new Outcomes(this.#engine, (queue, family) => retentionOf(settings, this.kinds.of(queue), family))
     this.#completions = new CompletionWaiter(this.#engine, this.#outcomes)
     this.#registry = new JobRegistry(this.#engine, this.#completions, this.#outcomes, this.kinds, settings.cancelTimeout)

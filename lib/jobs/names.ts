@@ -51,6 +51,13 @@ export async function freeName (engineQueue: Queue, name: string): Promise<boole
   return await engineQueue.getBackend().removeDeduplicationKey(name, id) > 0
 }
 
+/** Whether an add that this job has refused may be tried again: it has ended, and BullMQ did not know that its name was to be freed. */
+export async function mayAddAgain (engineQueue: Queue, name: string, holder: string): Promise<boolean> {
+  if (await freeName(engineQueue, name)) return true
+  const stored: Stored | undefined = await engineQueue.getJob(holder)
+  return typeof stored?.finishedOn === 'number' && stored.deduplicationId !== name
+}
+
 /** Makes the job the one of its name. @returns `false` if the name belongs to another live job */
 export async function claimName (engineQueue: Queue, { id, data: { name } }: Stored): Promise<boolean> {
   if (await takeKey(engineQueue, name, id!)) return true

@@ -39,10 +39,14 @@ const DELAY = 100
 const MAX_PENDING = 10_000
 const RETRY_INTERVAL = 1_000
 
+interface Deferred { promise: Promise<void>, resolve: () => void }
+
 /** What is to be written of a queue. */
 interface Pending {
   /** The jobs that were started, by name. */
   starts: Map<string, string>
+  /** What waits for those to be written. */
+  noted: Deferred
   ends: Ended[]
   writing: Promise<void> | undefined
   timer: NodeJS.Timeout | undefined
@@ -59,12 +63,22 @@ export class Outcomes {
   readonly #engine: Engine
   readonly #generations: Generations
   readonly #pending = new Map<string, Pending>()
+  readonly #noted = new WeakMap<object, Promise<void>>()
 
   constructor (engine: Engine, limitsOf: (queue: string, family: Family) => Limits) {
     this.#engine = engine
     this.#generations = new Generations(engine, limitsOf)
     engine.events.on('taken', ({ queue, job }) => { if (isOurs(job)) this.#noteStart(queue, job) })
     engine.events.on('ended', ({ queue, job, ...how }) => { if (isOurs(job)) this.record(queue, endOf(job, how), { isUrgent: goesSoon(job, 'error' in how) }) })
+  }
+
+  /** What the job comes to, not before it can be found by its name: who is told of its end may look for it at once. */
+  async afterNoting<T> (job: Stored, run: Promise<T>): Promise<T> {
+    try {
+      return await run
+    } finally {
+      await this.#noted.get(job)
+    }
   }
 
   /** Soon, and many at a time. Nobody needs to wait for it. */
@@ -112,12 +126,14 @@ export class Outcomes {
 
   #of (queue: string): Pending {
     let pending = this.#pending.get(queue)
-    if (pending === undefined) this.#pending.set(queue, pending = { starts: new Map(), ends: [], writing: undefined, timer: undefined })
+    if (pending === undefined) this.#pending.set(queue, pending = { starts: new Map(), noted: deferred(), ends: [], writing: undefined, timer: undefined })
     return pending
   }
 
-  #noteStart (queue: string, { id, data: { name } }: Stored): void {
-    this.#of(queue).starts.set(name, id!)
+  #noteStart (queue: string, job: Stored): void {
+    const pending = this.#of(queue)
+    pending.starts.set(job.data.name, job.id!)
+    this.#noted.set(job, pending.noted.promise)
     this.#write(queue)
   }
 
@@ -134,11 +150,16 @@ export class Outcomes {
     await new Promise((resolve) => timers.setImmediate(resolve, undefined))
     while (pending.starts.size + pending.ends.length > 0) {
       const starts = [...pending.starts]
+      const { noted } = pending
       pending.starts.clear()
+      pending.noted = deferred()
       const ends = pending.ends.splice(0)
       try {
         await Promise.all([this.#writeCompleted(queue, starts, ends), this.#writeFailed(queue, ends)])
+        noted.resolve()
       } catch {
+        // A store that is away delays no job.
+        noted.resolve()
         // Closing ends it: then nothing is answered any more, and nothing is to be kept.
         if (this.#engine.isClosing) break
         pending.ends.unshift(...ends)
@@ -168,6 +189,12 @@ export class Outcomes {
     }
     await this.#generations.write(queue, 'failed', entries, count)
   }
+}
+
+function deferred (): Deferred {
+  let resolve!: () => void
+  const promise = new Promise<void>((_resolve) => { resolve = _resolve })
+  return { promise, resolve }
 }
 
 /** With its name once more: the job may have run for longer than the generation has lived in which it is. */

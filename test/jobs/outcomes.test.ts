@@ -43,6 +43,30 @@ t.test('the name of a job leads to it from its start on', async (t) => {
   t.equal(writesOf(queue).length, 1)
 })
 
+t.test('a job is not done before it can be found by its name, and a store that is away delays none', async (t) => {
+  const { queue, engine, events, outcomes } = partsOf()
+  queue.put({ id: 'one', state: 'active' })
+  const job = queue.stored('one')
+  const backend = queue.getBackend()
+  const { forQueue } = backend
+  let go = (): void => {}
+  backend.forQueue = (name) => ({ ...forQueue.call(backend, name), setQueueMeta: () => new Promise((resolve) => { go = () => resolve(0) }) }) as any
+  events.emit('taken', { queue: 'default', job })
+  let done = false
+  const result = outcomes.afterNoting(job, Promise.resolve(7)).finally(() => { done = true })
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  t.notOk(done)
+  backend.forQueue = forQueue
+  go()
+  t.equal(await result, 7)
+  await t.rejects(outcomes.afterNoting(queue.stored('one'), Promise.reject(new Error('of the handler'))), { message: 'of the handler' }, 'one that was not noted waits for nothing')
+  engine.request = async () => { throw new Error('away') }
+  Object.assign(engine, { isClosing: true })
+  const other = queue.stored('one')
+  events.emit('taken', { queue: 'default', job: other })
+  t.equal(await outcomes.afterNoting(other, Promise.resolve(8)), 8)
+})
+
 t.test('an end is written with the next start, or soon; at once when its record may go at once', async (t) => {
   for (const [opts, how, isUrgent] of [
     [{}, { result: 1 }, false], [{ removeOnComplete: true }, { result: 1 }, true], [{ removeOnComplete: true }, { error: new Error('no') }, false],

@@ -101,6 +101,15 @@ t.test('adding', async (t) => {
     }
   })
 
+  await t.test('takes the name of a job of another tool that has just given it back', async (t) => {
+    const { queue, registry } = registryWith({ id: '1', opts: {}, state: 'completed', finishedOn: 9 })
+    queue.keys.set('a', '1')
+    const { getDeduplicationJobId } = queue
+    queue.getDeduplicationJobId = async (name) => { queue.keys.delete('a'); return getDeduplicationJobId.call(queue, name) }
+    const job = await registry.add('kind', 1, { name: 'a' })
+    t.equal(queue.keys.get('a'), job.id)
+  })
+
   await t.test('leaves a name alone that was freed and taken meanwhile', async (t) => {
     for (const key of [undefined, 'id']) {
       const { queue, registry } = registryWith({ state: 'active' })
