@@ -1,5 +1,6 @@
 // Apps that their owners have made otherwise than the one in the README.
 import { once, on } from 'node:events'
+import { connect } from 'node:http2'
 import { runInNewContext } from 'node:vm'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
@@ -7,6 +8,7 @@ import fastifyTasks, { type Task } from '../../index'
 import tasksDashboard from '../../lib/control/dashboard'
 import tasksFeed from '../../lib/control/feed'
 import tasksRoutes from '../../lib/control/routes'
+import { visit } from '../fixtures/proxied'
 
 t.setTimeout(60_000)
 
@@ -19,6 +21,20 @@ async function withControl (t: Test, app: FastifyInstance): Promise<FastifyInsta
   app.addTask((_app, { signal }) => once(signal, 'abort'), { name: 'poller' })
   return app
 }
+
+t.test('a hook of the app that wraps what its routes return leaves the routes of the tasks and the page as they are', async (t) => {
+  const app = Fastify({ forceCloseConnections: true })
+  app.addHook('preSerialization', async (_request, _reply, payload) => ({ data: payload }))
+  await withControl(t, app)
+  app.get('/own', async () => ({ own: true }))
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  t.same(await (await fetch(`${url}/own`)).json(), { data: { own: true } })
+  t.match(await (await fetch(`${url}/tasks`)).json(), { tasks: [{ name: 'poller' }] })
+  t.match(await (await fetch(`${url}/tasks/poller`)).json(), { name: 'poller' })
+  t.match(await (await fetch(`${url}/tasks/purge`, { method: 'POST' })).json(), { purged: 0 })
+  const refused = await visit(`${url}/dashboard/`, async (page) => page.getByText('poller').first().waitFor())
+  t.same(refused, [])
+})
 
 t.test('compilers of the app that know no JSON schema are not asked about the routes of the tasks', async (t) => {
   const app = Fastify()
@@ -38,6 +54,23 @@ t.test('compilers of the app that know no JSON schema are not asked about the ro
   t.match((await app.inject('/tasks')).json(), { tasks: [{ name: 'poller' }] })
   t.equal((await app.inject('/tasks?state=unheard-of')).statusCode, 400)
   t.equal((await app.inject({ method: 'DELETE', url: '/tasks/poller' })).statusCode, 200)
+})
+
+t.test('an HTTP/2 server serves the routes and the page, and lives after a request for the feed', async (t) => {
+  const app = Fastify({ http2: true, forceCloseConnections: true } as object) as unknown as FastifyInstance
+  await withControl(t, app)
+  const client = connect(await app.listen({ port: 0, host: '127.0.0.1' }))
+  t.teardown(() => client.destroy())
+  const get = async (path: string): Promise<number> => {
+    const stream = client.request({ ':path': path })
+    const [headers] = await once(stream, 'response')
+    stream.resume()
+    await once(stream, 'end')
+    return headers[':status']
+  }
+  const statuses: Record<string, number> = {}
+  for (const path of ['/tasks', '/dashboard/', '/feed', '/dashboard/feed', '/tasks/poller']) statuses[path] = await get(path)
+  t.same(statuses, { '/tasks': 200, '/dashboard/': 200, '/feed': 426, '/dashboard/feed': 426, '/tasks/poller': 200 })
 })
 
 t.test('signals of another realm cancel a task', async (t) => {
