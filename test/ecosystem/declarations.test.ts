@@ -36,6 +36,9 @@ export const getJob = (app: FastifyInstance) => app.getJob('a')
 export const jobs = (app: FastifyInstance) => app.jobs()
 export const jobSnapshots = async (app: FastifyInstance) => (await app.getJob('a'))?.toJSON()
 export const counts = (app: FastifyInstance) => app.jobCounts()
+export const schedules = (app: FastifyInstance) => app.schedules()
+export const schedule = (app: FastifyInstance) => app.scheduleJob('nightly', { kind: 'kind', pattern: '0 3 * * *' })
+export const retry = (app: FastifyInstance) => app.retryJob('a')
 export const events = (app: FastifyInstance) => app.jobEvents
 export const methods = (app: FastifyInstance) => ({ add: app.addTask, get: app.getTask, addJob: app.addJob, define: app.defineJob })
 export class Service {
