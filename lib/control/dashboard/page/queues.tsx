@@ -14,7 +14,7 @@ export function QueuesPanel ({ controller, acts }: { controller: Controller, act
   return (
     <section class='statistics card' aria-label='Queues and schedules'>
       <div class='scroll' tabIndex={0} role='region' aria-label='Queues and schedules table'>
-        <table>
+        <table class='queues'>
           <thead><tr><th scope='col'>Queue</th><th scope='col'>Jobs</th><th scope='col'><span class='unseen'>Act</span></th></tr></thead>
           <tbody>
             {queues.map(({ queue, paused, counts }) => (
