@@ -109,8 +109,7 @@ export class Runner {
     const isReleased = reason instanceof FST_ERR_TASKS_CLOSED
     // Finished work is neither thrown away nor done again.
     if ((isReleased || reason === LOCK_LOST) && returned !== undefined) return returned
-    if (isReleased) return this.release(job, token)
-    if (reason === LOCK_LOST) throw LOCK_LOST
+    if (isReleased || reason === LOCK_LOST) return this.release(job, token)
     if (task.state !== 'failed' && !(reason instanceof FST_ERR_JOB_TIMEOUT)) throw cancellation(job.data.name, reason)
     const err = toEngineError(task.state === 'failed' ? task.error : reason)
     task.log.error({ err, job: job.data.name, attempt: startsOf(job) }, 'Job failed')
@@ -131,7 +130,8 @@ export class Runner {
   }
 
   private async release (job: Stored, token: string | undefined): Promise<never> {
-    await job.moveToDelayed(Date.now() + RELEASE_DELAY, token)
+    // What the store does not take, or what is another's by now, is left as it is: it is started again when its lock has expired.
+    await job.moveToDelayed(Date.now() + RELEASE_DELAY, token).catch(() => {})
     throw released()
   }
 
