@@ -235,7 +235,7 @@ function outcomeOf ({ status, value, peer }: Reply, name: string): Outcome {
  * The first by the order of those that were found.
  * @throws why there is none: it has ended, it may be where nobody has answered, or nobody has it
  */
-function choose (name: string, outcomes: Outcome[], missing: string[], order: (one: Snapshot, other: Snapshot) => number = () => 0): Found {
+function choose (name: string, outcomes: Outcome[], missing: string[], order?: (one: Snapshot, other: Snapshot) => number): Found {
   const found = outcomes.flatMap((outcome) => outcome !== undefined && 'snapshot' in outcome ? [outcome.snapshot] : []).sort(order)
   if (found.length > 0) return { ...found[0], missing: named(missing) }
   const refusals = outcomes.flatMap((outcome) => outcome !== undefined && 'refusal' in outcome ? [outcome.refusal] : [])

@@ -213,3 +213,21 @@ t.test('entries that are held are kept up to date, and those that ended on their
   t.equal(held[0].toJSON().endedAt, 2)
   t.equal(held[0].createdAt, 1)
 })
+
+t.test('entries that nobody holds any more are not kept up to date', async (t) => {
+  const { WeakRef } = globalThis
+  t.teardown(() => { globalThis.WeakRef = WeakRef })
+  let looked = 0
+  // As if the garbage collector had come by.
+  globalThis.WeakRef = class {
+    deref (): undefined {
+      looked++
+    }
+  } as unknown as typeof WeakRef
+  const entries = new RemoteEntries()
+  const process = { id: 'b', pid: 1, hostname: 'h' }
+  const [held] = entries.hold([snapshot('x', { process })], entries.open())
+  for (let i = 0; i < 3; i++) entries.update('end', snapshot('x', { process, endedAt: 2 }))
+  t.equal(held.toJSON().endedAt, undefined)
+  t.equal(looked, 1)
+})

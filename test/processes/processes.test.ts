@@ -110,6 +110,23 @@ t.test('those that match are cancelled in all processes, or in the one that is m
   t.same(await a.backend.cancelAll({ prefix: 'y', process: a.id }), { cancelled: 1, remaining: [], missing: undefined })
 })
 
+t.test('one by its name is renewed and cancelled in the process that is meant', async (t) => {
+  const [a, b] = await members(t, 2)
+  for (const { app } of [a, b]) app.addTask(untilAborted, { name: 'x', ttl: 10_000 })
+  await a.backend.heartbeat('x', b.id)
+  t.match(await a.backend.cancel('x', b.id), { state: 'cancelled', process: { id: b.id } })
+  t.equal(a.app.getTask('x')!.endedAt, undefined)
+  await t.rejects(a.backend.heartbeat('x', b.id) as Promise<unknown>, { code: 'FST_ERR_TASK_NOT_LIVE' })
+  await a.backend.heartbeat('x', a.id)
+})
+
+t.test('an empty filter is refused, whichever process is meant', async (t) => {
+  const [a, b] = await members(t, 2)
+  b.app.addTask(untilAborted, { name: 'x' })
+  for (const process of [undefined, a.id, b.id]) await t.rejects(a.backend.cancelAll({ process }), 'is refused')
+  t.equal(b.app.getTask('x')!.endedAt, undefined)
+})
+
 t.test('a process that is not there is missing', async (t) => {
   const [a] = await members(t, 2)
   t.match(await a.backend.list({ limit: 1, process: 'nobody' }), { tasks: [], missing: ['nobody'] })
