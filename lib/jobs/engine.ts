@@ -5,6 +5,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_STORE, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
 import { omitUndefined } from '../shared/option-checks'
 import { load } from '../shared/optional-peer'
+import { retryCompleting } from './completing'
 import { createConnection, type StoreConnection } from './connection'
 import { DEFAULT_QUEUE, type Settings } from './options'
 import { redactError } from '../shared/redaction'
@@ -135,7 +136,7 @@ export class Engine {
     await this.add(queueEvents)
     const settings = worked.get(name)
     if (settings === undefined) return
-    const worker = await this.add(new this.bullmq.Worker(stored, (job, token) => this.processor(name, job as Stored, token), {
+    const worker = await this.add(new this.bullmq.Worker(stored, (job, token) => this.processor(name, retryCompleting(job as Stored), token), {
       ...common,
       ...settings,
       lockDuration,
