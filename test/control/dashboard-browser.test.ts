@@ -173,7 +173,7 @@ t.test('in a real browser', async (t) => {
     await row(page, 'report:10').waitFor()
     t.same(await names(page), ['report:10', 'report:1'])
     t.equal(await page.inputValue('#search'), 'PORT:1')
-    t.equal(await page.locator('#hits').textContent(), '2 of 4 tasks')
+    await page.locator('#hits', { hasText: '2 of 4 tasks' }).waitFor()
     await page.fill('#search', 'nothing like it')
     await page.locator('#empty', { hasText: 'No matching tasks' }).waitFor()
     await page.getByRole('button', { name: 'Show all' }).click()
