@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_STORE, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
@@ -12,6 +11,7 @@ import { redactError } from '../shared/redaction'
 import { Requests, RESPONSE_TIMEOUT } from './requests'
 import type { Payload, Stored } from './serialization'
 import { TRANSACTION, type TransactionClient } from './transactions'
+import { sleep } from './sleep'
 
 export type Queue = bullmq.Queue<Payload, unknown, string>
 export type Processor = (queue: string, job: Stored, token?: string) => Promise<unknown>

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOBS_NOT_READY } from '../shared/errors'
 import { whenReady } from '../shared/when-ready'
@@ -16,6 +15,7 @@ import { retentionOf } from './retention'
 import { Runner } from './runner'
 import { Schedules } from './schedules'
 import { deserializeReason } from './serialization'
+import { sleep } from './sleep'
 
 /** The parts of the jobs from the boot of the app to its end, for each hook of Fastify a method. */
 export class JobsLifecycle {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
 import type pg from 'pg'
 import { FST_ERR_JOB_INVALID_STORE } from '../shared/errors'
@@ -7,6 +6,7 @@ import type { ConnectionEvents, StoreConnection } from './connection'
 import type { Settings } from './options'
 import { SharedPool } from './shared-pool'
 import { withinTransaction, type TransactionClient } from './transactions'
+import { sleep } from './sleep'
 
 /** How long PostgreSQL may take to accept a connection, in ms. */
 const CONNECTION_TIMEOUT = 5_000

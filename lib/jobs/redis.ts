@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type * as bullmq from 'bullmq'
 import { load } from '../shared/optional-peer'
 import { isClient, type ConnectionEvents, type StoreConnection } from './connection'
 import type { Settings } from './options'
+import { sleep } from './sleep'
 
 /** What is used of a client for Redis, as BullMQ adapts it. */
 interface Client {

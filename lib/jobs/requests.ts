@@ -1,6 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
+import { timers } from '../shared/timers'
 import { redactError } from '../shared/redaction'
+import { sleep } from './sleep'
 
 /** How long the store may say nothing, in ms. */
 export const RESPONSE_TIMEOUT = 5_000
@@ -21,7 +22,7 @@ export class Requests {
 
   /** @throws FST_ERR_JOB_ENGINE_UNAVAILABLE when the store fails or says nothing; FST_ERR_JOB_INVALID_TEXT; what BullMQ itself refuses */
   async run<T> (operation: () => Promise<T>): Promise<T> {
-    const since = performance.now()
+    const since = timers.now()
     let timer: NodeJS.Timeout | undefined
     let done = false
     let abandon!: (cause: Error) => void
@@ -29,20 +30,20 @@ export class Requests {
     const check = (): void => {
       if (done) return
       // Many requests at once may take long in all: what counts is whether the store says anything.
-      const silent = performance.now() - Math.max(since, this.#answeredAt, this.#heardAt())
+      const silent = timers.now() - Math.max(since, this.#answeredAt, this.#heardAt())
       if (silent >= RESPONSE_TIMEOUT) abandon(new Error(`No answer for ${RESPONSE_TIMEOUT} ms`))
       // After a stall of the event loop a timer comes before the answers that wait in the socket; an immediate does not.
-      else timer = setTimeout(setImmediate, RESPONSE_TIMEOUT - silent, check)
+      else timer = timers.setTimeout(() => timers.setImmediate(check, undefined), RESPONSE_TIMEOUT - silent, undefined)
     }
     check()
     const requesting = Promise.race([operation(), abandoned]).catch((cause) => { throw toRequestError(cause) }).finally(() => {
       done = true
-      clearTimeout(timer)
+      timers.clearTimeout(timer)
       this.#pending.delete(requesting)
     })
     this.#pending.set(requesting, abandon)
     const answer = await requesting
-    this.#answeredAt = performance.now()
+    this.#answeredAt = timers.now()
     return answer
   }
 
