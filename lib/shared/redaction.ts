@@ -29,7 +29,7 @@ export function redactError (error: unknown): Error & { code?: unknown } {
   const { name, message, stack, cause } = error instanceof Error ? error : new Error(String(error))
   const copy: Error & { code?: unknown } = new Error(redactText(message))
   Object.defineProperty(copy, 'name', { value: name, configurable: true, writable: true })
-  copy.stack = stack === undefined ? undefined : stack.replace(message, copy.message).split('\n').map((line, i) => i === 0 || line.startsWith('    at ') ? line : redactText(line)).join('\n')
+  copy.stack = `${name}: ${copy.message}${/\n {4}at [^]*/.exec(stack ?? '')?.[0] ?? ''}`
   for (const member of KEPT) {
     const value = (error as Record<string, unknown> | null)?.[member]
     if (typeof value === 'string' || typeof value === 'number') Object.assign(copy, { [member]: value })

@@ -23,15 +23,17 @@ export function isTraced (): boolean {
 /** Calls the function as traced code. */
 export function traceCall<A, T> (message: RunMessage, call: (argument: A) => T, argument: A): T {
   return start.runStores(message, () => {
+    let outcome
     try {
-      return call(argument)
+      outcome = call(argument)
     } catch (thrown) {
       message.error = thrown
       error.publish(message)
-      throw thrown
-    } finally {
       end.publish(message)
+      throw thrown
     }
+    end.publish(message)
+    return outcome
   })
 }
 
