@@ -12,7 +12,7 @@ export interface StoreConnection {
   readonly options: object & { connection: bullmq.ConnectionOptions }
   /** Makes what BullMQ's objects reach the store with; left out, BullMQ's own. */
   readonly backend: bullmq.BackendFactory | undefined
-  /** When the store last sent anything, as `performance.now()` has it. */
+  /** When the store last sent anything, as `timers.now()` has it. */
   readonly heardAt: number
   /** Why the store is known to be away. */
   readonly outage: Error | undefined

@@ -1,6 +1,7 @@
 import type { ControlBackend, ControlFilter, Counts, Found, Summary } from '../shared/control-backend'
 import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE } from '../shared/errors'
 import { processIdentity, processNumbers } from '../shared/process-info'
+import { timers } from '../shared/timers'
 import type { JobEvents } from './events'
 import type { JobSchedule } from '../../types/job'
 import type { Job } from './job'
@@ -57,7 +58,7 @@ export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents
       for await (const job of matching(filter)) {
         stopping.push(stop(job, reason).then((stopped) => { if (stopped) cancelled++; else remaining.push(job.name) }))
         // The requests of a slice are made together, and those who take their time are not waited for in between.
-        if (stopping.length % SLICE === 0) await new Promise(setImmediate)
+        if (stopping.length % SLICE === 0) await new Promise((resolve) => timers.setImmediate(resolve, undefined))
       }
       await Promise.all(stopping)
       return { cancelled, remaining }

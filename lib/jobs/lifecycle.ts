@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOBS_NOT_READY } from '../shared/errors'
 import { whenReady } from '../shared/when-ready'
+import { timers } from '../shared/timers'
 import { readStopRequests } from './canceller'
 import { CompletionWaiter } from './completions'
 import { Engine, type Queue } from './engine'
@@ -109,7 +110,7 @@ export class JobsLifecycle {
     }
     // How the last of them ended is still to be written.
     await Promise.race([this.#outcomes.flush(), late])
-    clearTimeout(this.#closeTimer)
+    timers.clearTimeout(this.#closeTimer)
     this.#close()
     await this.#engine.close(closeTimeout)
   }
@@ -121,12 +122,12 @@ export class JobsLifecycle {
   #drain (): Promise<void> {
     if (this.#drained !== undefined) return this.#drained
     this.#runner.leave()
-    this.#closeTimer = setTimeout(() => {
+    this.#closeTimer = timers.setTimeout(() => {
       this.#runner.stopAll()
       // A request in flight that waits for a job must not keep the app from closing.
       this.#close()
       this.#stopped.resolve()
-    }, this.#settings.closeTimeout)
+    }, this.#settings.closeTimeout, undefined)
     this.#drained = this.#engine.drainWorkers()
     return this.#drained
   }

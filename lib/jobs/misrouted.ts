@@ -1,6 +1,7 @@
 import type { Engine } from './engine'
 import type { Kinds } from './kinds'
 import type { Stored } from './serialization'
+import { timers } from '../shared/timers'
 
 /** How long a job waits that came to a process without its kind: the first time 25 ms, each time four times longer, up to five minutes. */
 const FIRST_DELAY = 25
@@ -60,11 +61,11 @@ export class MisroutedJobs {
   }
 
   #askLater (): void {
-    this.#asking ??= setTimeout(() => {
+    this.#asking ??= timers.setTimeout(() => {
       this.#asking = undefined
       this.#askDelay = Math.min(this.#askDelay * 2, MAX_ASK_DELAY)
       for (const [queue, kinds] of this.#parked) this.#publish(queue, 'parked', [...kinds.keys()])
-    }, this.#askDelay).unref()
+    }, this.#askDelay, undefined).unref()
   }
 
   /** Others have put back jobs of these kinds. */
@@ -124,7 +125,7 @@ export class MisroutedJobs {
   }
 
   close (): void {
-    clearTimeout(this.#asking)
+    timers.clearTimeout(this.#asking)
     this.#asking = undefined
   }
 }

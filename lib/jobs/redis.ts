@@ -1,5 +1,6 @@
 import type * as bullmq from 'bullmq'
 import { load } from '../shared/optional-peer'
+import { timers } from '../shared/timers'
 import { isClient, type ConnectionEvents, type StoreConnection } from './connection'
 import type { Settings } from './options'
 import { sleep } from './sleep'
@@ -84,7 +85,7 @@ export class RedisConnection implements StoreConnection {
 
   /** Each time that it connects, a client has another socket. */
   readonly #listen = (): void => {
-    this.#client!.stream?.on('data', () => { this.heardAt = performance.now() })
+    this.#client!.stream?.on('data', () => { this.heardAt = timers.now() })
   }
 
   /** What BullMQ would find out by itself, and a warning for what it would print. */

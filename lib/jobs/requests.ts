@@ -15,7 +15,7 @@ export class Requests {
   readonly #pending = new Map<Promise<unknown>, (cause: Error) => void>()
   #answeredAt = 0
 
-  /** @param heardAt when the store last sent anything, as `performance.now()` has it */
+  /** @param heardAt when the store last sent anything, as `timers.now()` has it */
   constructor (heardAt: () => number) {
     this.#heardAt = heardAt
   }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Task } from '../../types/task'
 import { FST_ERR_JOB_EXPIRED, FST_ERR_JOB_INVALID_RECORD, FST_ERR_JOB_TIMEOUT, FST_ERR_TASKS_CLOSED } from '../shared/errors'
 import { redactError } from '../shared/redaction'
+import { timers } from '../shared/timers'
 import { keepingLogger } from './job-log'
 import type { Kind, Kinds } from './kinds'
 import type { MisroutedJobs } from './misrouted'
@@ -82,13 +83,13 @@ export class Runner {
     const info = { name, kind: job.name, attempts: startsOf(job) }
     // A key that no task of the app's has. `'wait'`: when the app closes, what becomes of jobs is decided here.
     const task = entry.task = kind.app.addTask((app, task): unknown => {
-      const timer = timeout === undefined ? undefined : setTimeout(() => task.cancel(new FST_ERR_JOB_TIMEOUT(name, timeout)), timeout)
+      const timer = timeout === undefined ? undefined : timers.setTimeout(() => task.cancel(new FST_ERR_JOB_TIMEOUT(name, timeout)), timeout, undefined)
       const keep = (value: unknown): unknown => {
-        clearTimeout(timer)
+        timers.clearTimeout(timer)
         return (entry.returned = value)
       }
       const drop = (error: unknown): never => {
-        clearTimeout(timer)
+        timers.clearTimeout(timer)
         throw error
       }
       try {

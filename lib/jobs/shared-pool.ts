@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
 import type pg from 'pg'
 import type { TransactionClient } from './transactions'
+import { timers } from '../shared/timers'
 
 type Query = TransactionClient['query']
 
@@ -10,7 +11,7 @@ type Query = TransactionClient['query']
  * client of a transaction in which they are made.
  */
 export class SharedPool extends EventEmitter {
-  /** When the server last answered, as `performance.now()` has it. */
+  /** When the server last answered, as `timers.now()` has it. */
   heardAt = 0
   readonly #transaction = new AsyncLocalStorage<TransactionClient>()
   readonly #clients = new Set<{ connection?: { stream: { destroy: () => void } } }>()
@@ -51,11 +52,11 @@ export class SharedPool extends EventEmitter {
     else this.#free--
     try {
       const result = await this.#pool!.query(text, params)
-      this.heardAt = performance.now()
+      this.heardAt = timers.now()
       return result
     } catch (error) {
       // What the server says of a query is an answer.
-      if ((error as { severity?: unknown }).severity !== undefined) this.heardAt = performance.now()
+      if ((error as { severity?: unknown }).severity !== undefined) this.heardAt = timers.now()
       throw error
     } finally {
       const next = this.#waiting.shift()
