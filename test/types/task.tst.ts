@@ -1,3 +1,4 @@
+import { on, once } from 'node:events'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { describe, expect, test } from 'tstyche'
 import fastifyTasks, { errors } from '../../index'
@@ -31,7 +32,46 @@ describe('addTask', () => {
     expect(app.addTask).type.not.toBeCallableWith(() => 1, { ttl: '1' })
     expect(app.addTask).type.not.toBeCallableWith(() => 1, { onClose: 'ignore' })
     expect(app.addTask).type.not.toBeCallableWith(() => 1, { timeout: '1' })
+    expect(app.addTask).type.not.toBeCallableWith(() => 1, { group: 1 })
+    expect(app.addTask).type.not.toBeCallableWith(() => 1, { log: console })
     expect(app.addTask).type.not.toBeCallableWith()
+  })
+
+  test('every option', () => {
+    const { signal } = new AbortController()
+    expect(app.addTask).type.toBeCallableWith(() => 1, { name: 'a', group: 'g', ttl: 1, timeout: 1, signal, onClose: 'wait', log: app.log })
+  })
+
+  test('a request adds tasks as its app does', () => {
+    app.get('/', async (request) => {
+      expect(request.addTask).type.toBe<FastifyInstance['addTask']>()
+      expect(request.addTask(() => 1, { log: request.log })).type.toBe<Task<number>>()
+    })
+  })
+})
+
+describe('groups and filters', () => {
+  test('a group takes limits', () => {
+    expect(app.defineTaskGroup('g', { concurrency: 1, maxPending: 1 })).type.toBe<void>()
+    expect(app.defineTaskGroup).type.toBeCallableWith('g')
+    expect(app.defineTaskGroup).type.not.toBeCallableWith('g', { concurrency: '1' })
+    expect(app.defineTaskGroup).type.not.toBeCallableWith('g', { limit: 1 })
+    expect(app.addTask(() => 1).group).type.toBe<string | undefined>()
+  })
+
+  test('tasks are found and cancelled by group, state and prefix', () => {
+    expect(app.getTasks()).type.toBe<Task[]>()
+    expect(app.getTasks({ group: 'g', state: 'running', prefix: 'a' })).type.toBe<Task[]>()
+    expect(app.cancelTasks({ state: ['pending', 'running'] as const }, 'why')).type.toBe<Promise<number>>()
+    expect(app.cancelTasks).type.not.toBeCallableWith()
+    expect(app.getTasks).type.not.toBeCallableWith({ state: 'live' })
+    expect(app.getTasks).type.not.toBeCallableWith({ name: 'a' })
+  })
+
+  test('the view counts what is live, and tells when nothing is', () => {
+    expect(app.tasks.live).type.toBe<number>()
+    expect(app.tasks.onIdle()).type.toBe<Promise<void>>()
+    expect(app.tasks.onIdle).type.toBeCallableWith('g')
   })
 })
 
@@ -58,6 +98,8 @@ test('the view is iterable and tells events', () => {
   for (const task of app.tasks) expect(task).type.toBe<Task>()
   app.tasks.on('end', (task) => { expect(task).type.toBe<Task>() })
   expect(app.tasks.size).type.toBe<number>()
+  expect(once).type.toBeCallableWith(app.tasks, 'end')
+  expect(on).type.toBeCallableWith(app.tasks, 'progress')
 })
 
 test('options of the plugin', () => {
