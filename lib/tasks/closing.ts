@@ -63,7 +63,7 @@ export class Closing {
     onNoneWaiting()
   }
 
-  /** Called once. Requests that wait for a task keep the app from closing: no longer than `closeTimeout`, unless the task may finish. */
+  /** Called once. Requests that wait for a task keep the app from closing: no longer than `closeTimeout`, unless the task may finish and has no lease. */
   preClose (): void {
     this.begin()
     this.#timer = timers.setTimeout(() => this.cancelBeforeClose(), this.host.closeTimeout, undefined)
@@ -76,7 +76,9 @@ export class Closing {
   }
 
   private async cancelBeforeClose (): Promise<void> {
-    const remaining = await this.cancelOthers()
+    // Nothing else ends those whose leases no longer expire.
+    const leased = this.host.liveTasks.filter((task) => Task.has(task, WAITS) && Task.peek(task)?.lease !== undefined)
+    const remaining = (await Promise.all([this.cancelOthers(), this.cancel(leased)])).flat()
     // Closing has not come to the tasks yet.
     if (this.#timer !== undefined) this.warnStillRunning(remaining, 'Task is still running; a request waiting for it may delay app.close()')
   }

@@ -17,6 +17,17 @@ t.test("a 'wait' task with a ttl does not expire once closing has begun, and may
   t.equal(task.state, 'completed')
 })
 
+t.test("a 'wait' task with a ttl does not let a request that waits for it hold up the close", async (t) => {
+  const app = await appWithTasks(t, { closeTimeout: 50 })
+  app.get('/', async (request) => { await Promise.allSettled([request.addTask(untilAborted, { name: 'leased', ttl: 40, onClose: 'wait' })]) })
+  const url = await app.listen({ port: 0 })
+  const answered = fetch(url)
+  const [leased] = await once(app.tasks, 'start')
+  await app.close()
+  t.equal((await answered).status, 200)
+  t.equal(leased.error.cause.code, 'FST_ERR_TASKS_CLOSED')
+})
+
 t.test("the lease of a 'wait' task that starts while the app closes does not run", async (t) => {
   const app = await readyApp(t, { closeTimeout: 5_000 })
   app.defineTaskGroup('a', { concurrency: 1 })
