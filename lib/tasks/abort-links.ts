@@ -1,3 +1,5 @@
+import { succeeds } from '../shared/thrown'
+
 /** What a signal of the caller's cancels. */
 export interface Cancellable {
   cancel (reason: unknown): boolean
@@ -10,7 +12,8 @@ export interface Cancellable {
 const links = new WeakMap<AbortSignal, Set<Cancellable>>()
 
 function onAbort (this: AbortSignal): void {
-  const tasks = links.get(this)!
+  const tasks = links.get(this)
+  if (tasks === undefined) return
   links.delete(this)
   for (const task of tasks) task.cancel(this.reason)
 }
@@ -30,5 +33,6 @@ export function unsubscribe (signal: AbortSignal, task: Cancellable): void {
   const tasks = links.get(signal)
   if (tasks?.delete(task) !== true || tasks.size > 0) return
   links.delete(signal)
-  signal.removeEventListener('abort', onAbort)
+  // It may be no signal of Node's. What is left behind does nothing.
+  succeeds(() => signal.removeEventListener('abort', onAbort))
 }

@@ -144,3 +144,11 @@ function withResolvers (): { promise: Promise<void>, resolve: () => void } {
   const promise = new Promise<void>((_resolve) => { resolve = _resolve })
   return { promise, resolve }
 }
+
+t.test('a signal that does not let go of its listener disturbs no task', async (t) => {
+  const app = await readyApp(t)
+  const signal = Object.assign(new OtherSignal(), { removeEventListener () { throw new Error('kept') } })
+  t.equal(await app.addTask(() => 1, { signal: signal as any }), 1)
+  signal.abort('late')
+  t.equal(app.tasks.live, 0)
+})
