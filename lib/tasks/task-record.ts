@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
 import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_EXPIRED, FST_ERR_TASK_TIMEOUT } from '../shared/errors'
-import { logThrown, succeeds } from '../shared/thrown'
+import { describeThrown, logThrown, succeeds } from '../shared/thrown'
 import { LinkedNode } from './linked-list'
 import { CANCELLED, CANCELLING, COMPLETED, FAILED, PENDING, RUNNING, STATES } from './tally'
 import type { Task } from './task'
@@ -100,6 +100,11 @@ export class TaskRecord<T> extends LinkedNode {
       }
     }
     return extras.controller.signal
+  }
+
+  /** Tells tasks apart for what compares them by their members: they have none. */
+  get [Symbol.toStringTag] (): string {
+    return #name in this ? `Task ${this.#name} (${this.#sequence})` : 'Task'
   }
 
   get log (): FastifyBaseLogger {
@@ -249,7 +254,7 @@ export class TaskRecord<T> extends LinkedNode {
 function cancelledError (task: TaskRecord<any>): Error {
   const { name } = task
   const cause = TaskRecord.peek(task)?.reason ?? task.signal.reason
-  return cause instanceof FST_ERR_TASK_EXPIRED
-    ? new FST_ERR_TASK_EXPIRED(name, { cause })
-    : new FST_ERR_TASK_CANCELLED(name, { cause })
+  // Not `instanceof`: the cause may be anything, and that looks into it.
+  const Cancelled = describeThrown(cause).code === 'FST_ERR_TASK_EXPIRED' ? FST_ERR_TASK_EXPIRED : FST_ERR_TASK_CANCELLED
+  return new Cancelled(name, { cause })
 }

@@ -37,6 +37,17 @@ t.test('comparing, printing and cloning tasks does not walk into the app', async
   t.equal(inspect(Object.create(Object.getPrototypeOf(a))), '{}', 'a clone that copies own members holds nothing')
 })
 
+t.test('a task equals itself and no other', async (t) => {
+  const app = await readyApp(t)
+  const first = app.addTask(() => 1, { name: 'a' })
+  await first
+  const second = app.addTask(() => 1, { name: 'a' })
+  assert.deepEqual(first, first)
+  assert.notDeepEqual(first, second)
+  t.notOk(isDeepStrictEqual([...app.tasks], [first]))
+  t.equal(String(Object.create(Object.getPrototypeOf(first))), '[object Task]')
+})
+
 t.test('the members of a task are those of the documentation', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(() => 1)

@@ -387,6 +387,18 @@ t.test('a snapshot has the reason of a cancel, if one was given', async (t) => {
   t.same(running.toJSON().reason, { message: 'why' })
 })
 
+t.test('a task whose reason cannot be looked at ends for those who wait, and can be sent', async (t) => {
+  const app = await readyApp(t)
+  const reason = new Proxy({}, { get () { throw new Error('no look') } })
+  const task = app.addTask(untilAborted, { name: 'a' })
+  await started(task)
+  const outcome = Promise.resolve(task).catch((error) => error)
+  t.equal(await app.cancelTask('a', reason), true)
+  t.equal((await outcome).code, 'FST_ERR_TASK_CANCELLED')
+  t.equal((await outcome).cause === reason, true)
+  t.same(task.toJSON().reason, { message: 'An error that cannot be described' })
+})
+
 t.test('a cancel without a reason has one of Node, the same for the signal and the error', async (t) => {
   const app = await readyApp(t)
   for (const isAsked of [true, false]) {
