@@ -4,7 +4,7 @@ import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../shared/err
 import { omitUndefined } from '../shared/option-checks'
 import type { Engine, Queue } from './engine'
 import type { Kinds } from './kinds'
-import { mayAddAgain } from './names'
+import { keyOf, mayAddAgain } from './names'
 import { checkJobOptions, checkSize, copyData } from './options'
 import type { Payload, Stored } from './serialization'
 import type { TransactionClient } from './transactions'
@@ -44,7 +44,7 @@ export class Adder {
     defined.validate?.(copy)
     checkSize(kind, copy, sizeLimit)
     const expiresAt = expiresIn === undefined ? undefined : Date.now() + (rest.delay ?? 0) + expiresIn
-    return { queue, kind, transaction, payload: { name, data: copy, ...omitUndefined({ ttl, expiresAt }) }, options: { ...rest, jobId: randomUUID(), deduplication: { id: name } } }
+    return { queue, kind, transaction, payload: { name, data: copy, ...omitUndefined({ ttl, expiresAt }) }, options: { ...rest, jobId: randomUUID(), deduplication: { id: keyOf(name) } } }
   }
 
   /** @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_ENGINE_UNAVAILABLE */

@@ -1,5 +1,5 @@
 import type { Engine } from './engine'
-import { claimName, isEnded, readJob, type Read } from './names'
+import { claimName, holderOf, isEnded, readJob, type Read } from './names'
 import type { Outcomes } from './outcomes'
 
 /** A job as it was read, and the queue that it is in. */
@@ -43,7 +43,7 @@ export class Lookup {
 
   async #holderOf (queue: string, name: string): Promise<Located | undefined> {
     return this.#engine.request(queue, async (engineQueue) => {
-      const id = await engineQueue.getDeduplicationJobId(name)
+      const id = await holderOf(engineQueue, name)
       const read = id === null ? undefined : await readJob(engineQueue, id)
       return read && { ...read, queue }
     })

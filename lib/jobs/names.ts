@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Engine, Queue } from './engine'
 import { isOurs, type Outcomes } from './outcomes'
 import type { Stored } from './serialization'
@@ -8,6 +9,16 @@ import type { Stored } from './serialization'
 /** Ids that this plugin gives. Of other jobs it is not known whether they have their keys; those of a scheduler's ticks have none. */
 const OUR_ID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
 const TICK = /^repeat:/
+
+/** In bytes. PostgreSQL's index of keys holds some 2,700, of which a queue's name has a part. */
+const MAX_KEY = 1_000
+const HASHED = 'sha256:'
+
+/** What BullMQ knows a name by: the name itself, unless it is longer than a store's index holds, or no store's text. */
+export function keyOf (name: string): string {
+  if (Buffer.byteLength(name) <= MAX_KEY && name.isWellFormed() && !name.includes('\0') && !name.startsWith(HASHED)) return name
+  return HASHED + createHash('sha256').update(name, 'utf16le').digest('hex')
+}
 
 const ENDED: readonly string[] = ['completed', 'failed']
 
@@ -32,30 +43,36 @@ export async function readJob (engineQueue: Queue, id: string): Promise<Read | u
 
 /** Gives the key of its name to a job. @returns `false` if another has it */
 async function takeKey (engineQueue: Queue, name: string, id: string): Promise<boolean> {
+  const key = keyOf(name)
   const backend = engineQueue.getBackend() as unknown as RedisBackend & PostgresBackend
   // There is no call of BullMQ's for it; the keys are where its own scripts and functions have them.
-  if (backend.connection.pool === undefined) await (await backend.client).set(backend.toKey(`de:${name}`), id, 'NX')
-  else await backend.connection.pool.query('INSERT INTO dedup (queue, dedup_id, job_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING', [engineQueue.name, name, id])
-  return await engineQueue.getDeduplicationJobId(name) === id
+  if (backend.connection.pool === undefined) await (await backend.client).set(backend.toKey(`de:${key}`), id, 'NX')
+  else await backend.connection.pool.query('INSERT INTO dedup (queue, dedup_id, job_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING', [engineQueue.name, key, id])
+  return await holderOf(engineQueue, name) === id
 }
 
 interface RedisBackend { client: Promise<{ set: (...args: string[]) => Promise<unknown> }>, toKey: (type: string) => string }
 interface PostgresBackend { connection: { pool?: { query: (text: string, values: unknown[]) => Promise<unknown> } } }
 
+/** The id of the job that has the key of the name. */
+export function holderOf (engineQueue: Queue, name: string): Promise<string | null> {
+  return engineQueue.getDeduplicationJobId(keyOf(name))
+}
+
 /** Takes the key of the name back from a job that is not live: it was given by {@link claimName}, or the record is gone. @returns whether it did */
 export async function freeName (engineQueue: Queue, name: string): Promise<boolean> {
-  const id = await engineQueue.getDeduplicationJobId(name)
+  const id = await holderOf(engineQueue, name)
   if (id === null) return false
   const state = await engineQueue.getJobState(id)
   if (state !== 'unknown' && !isEnded(state)) return false
-  return await engineQueue.getBackend().removeDeduplicationKey(name, id) > 0
+  return await engineQueue.getBackend().removeDeduplicationKey(keyOf(name), id) > 0
 }
 
 /** Whether an add that this job has refused may be tried again: it has ended, and BullMQ did not know that its name was to be freed. */
 export async function mayAddAgain (engineQueue: Queue, name: string, holder: string): Promise<boolean> {
   if (await freeName(engineQueue, name)) return true
   const stored: Stored | undefined = await engineQueue.getJob(holder)
-  return typeof stored?.finishedOn === 'number' && stored.deduplicationId !== name
+  return typeof stored?.finishedOn === 'number' && stored.deduplicationId !== keyOf(name)
 }
 
 /** Makes the job the one of its name. @returns `false` if the name belongs to another live job */
@@ -66,7 +83,7 @@ export async function claimName (engineQueue: Queue, { id, data: { name } }: Sto
 }
 
 export async function releaseName (engineQueue: Queue, { id, data: { name } }: Stored): Promise<void> {
-  await engineQueue.getBackend().removeDeduplicationKey(name, id!)
+  await engineQueue.getBackend().removeDeduplicationKey(keyOf(name), id!)
 }
 
 /**
@@ -92,6 +109,6 @@ export function adoptForeignJobs (engine: Engine, outcomes: Outcomes): void {
   events.on('waiting', ({ queue, jobId, prev }) => { if (isEnded(prev)) adopt(queue, jobId, true) })
   // BullMQ takes back only keys that were given with the job.
   events.on('ended', ({ queue, job }) => {
-    if (isOurs(job) && job.deduplicationId !== job.data.name) engine.request(queue, (engineQueue) => releaseName(engineQueue, job)).catch(() => {})
+    if (isOurs(job) && job.deduplicationId !== keyOf(job.data.name)) engine.request(queue, (engineQueue) => releaseName(engineQueue, job)).catch(() => {})
   })
 }

@@ -174,7 +174,7 @@ export function findProblem (data: unknown): string | undefined {
   return undefined
 }
 
-/** What PostgreSQL's index of names can hold, whatever the characters. */
+/** In characters. */
 const MAX_NAME = 1_000
 
 /** @throws FST_ERR_JOB_INVALID_TEXT */

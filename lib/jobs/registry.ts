@@ -106,9 +106,12 @@ export class JobRegistry {
         await stored.retry('failed', { resetAttemptsMade: true })
       })
     } catch (error) {
-      await request((engineQueue) => releaseName(engineQueue, stored))
-      // Its record has gone, or somebody else has set it going.
-      throw typeof (error as { code?: unknown }).code === 'number' ? new FST_ERR_JOB_NOT_FOUND(name) : error
+      const now = await request((engineQueue) => readJob(engineQueue, stored.id!))
+      const isLive = now !== undefined && !isEnded(now.state)
+      // Somebody else has set it going: it has its name.
+      if (!isLive) await request((engineQueue) => releaseName(engineQueue, stored))
+      if (typeof (error as { code?: unknown }).code !== 'number') throw error
+      throw isLive ? new FST_ERR_JOB_NAME_IN_USE(name) : new FST_ERR_JOB_NOT_FOUND(name)
     }
     return this.#added(queue, stored)
   }

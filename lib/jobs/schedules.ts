@@ -8,6 +8,7 @@ import { load } from '../shared/optional-peer'
 import { Adder, type Draft } from './adding'
 import type { Engine } from './engine'
 import type { Kinds } from './kinds'
+import { keyOf } from './names'
 import { checkName, checkScheduleOptions, checkText } from './options'
 import type { Stored } from './serialization'
 
@@ -48,11 +49,11 @@ export class Schedules {
     checkText('name', name)
     checkName(name)
     const { kind, data, every, pattern, tz, limit, startDate, endDate, expiresIn, ...jobOptions } = checkScheduleOptions(options)
-    checkTimes({ every, pattern, tz })
+    checkTimes({ every, pattern, tz, endDate })
     const { queue, payload, options: { jobId, deduplication, ...engineOptions } } = this.#adder.draft(kind, data, { ...jobOptions, name })
     const template: Template = { schedule: name, kind, payload, options: engineOptions, ...omitUndefined({ expiresIn: expiresIn ?? lifetimeOf(payload) }) }
     delete payload.expiresAt
-    await this.#engine.request(queue, (engineQueue) => engineQueue.upsertJobScheduler(name, omitUndefined({ every, pattern, tz, limit, startDate, endDate }), {
+    await this.#engine.request(queue, (engineQueue) => engineQueue.upsertJobScheduler(keyOf(name), omitUndefined({ every, pattern, tz, limit, startDate, endDate }), {
       name: TICK, data: template as never, opts: TICK_OPTIONS
     }))
     // The kind may have been in another queue before.
@@ -68,16 +69,17 @@ export class Schedules {
   }
 
   #remove (queue: string, name: string): Promise<boolean> {
-    return this.#engine.request(queue, (engineQueue) => engineQueue.removeJobScheduler(name))
+    return this.#engine.request(queue, (engineQueue) => engineQueue.removeJobScheduler(keyOf(name)))
   }
 
   /** Those of all queues, the next first. */
   async list (): Promise<JobSchedule[]> {
     const schedules = await Promise.all(this.#engine.queues.map(async (queue) => {
       const found = await this.#engine.request(queue, (engineQueue) => engineQueue.getJobSchedulers(0, -1, true))
-      return found.map(({ key, name, template, every, pattern, tz, limit, next }): JobSchedule => omitUndefined({
-        name: key, kind: (template?.data as unknown as Template | undefined)?.kind ?? name, queue, every, pattern, tz, limit, next: next ?? undefined
-      }))
+      return found.map(({ key, name: tick, template, every, pattern, tz, limit, next }): JobSchedule => {
+        const { schedule: name = key, kind = tick } = (template?.data ?? {}) as unknown as Partial<Template>
+        return omitUndefined({ name, kind, queue, every, pattern, tz, limit, next: next ?? undefined })
+      })
     }))
     return schedules.flat().sort((a, b) => (a.next ?? 0) - (b.next ?? 0))
   }
@@ -91,7 +93,7 @@ export class Schedules {
     if (left > 0) this.#log.warn({ schedule, due: new Date(due).toISOString(), left }, 'No process could run the schedule in time; runs were left out')
     const expiresAt = expiresIn === undefined ? undefined : Date.now() + expiresIn
     try {
-      await this.#adder.add({ queue, kind, payload: { ...payload, ...omitUndefined({ expiresAt }) }, options: { ...options, jobId: idOf(tick), deduplication: { id: schedule } } })
+      await this.#adder.add({ queue, kind, payload: { ...payload, ...omitUndefined({ expiresAt }) }, options: { ...options, jobId: idOf(tick), deduplication: { id: keyOf(schedule) } } })
     } catch (error) {
       if (!(error instanceof FST_ERR_JOB_NAME_IN_USE)) throw error
       this.#log.warn({ schedule }, 'The last run of the schedule is still live; this one is left out')
@@ -122,10 +124,11 @@ function nextTime (after: number, options: Times): number | undefined {
 }
 
 /** @throws FST_ERR_JOB_INVALID_OPTION */
-function checkTimes ({ every, pattern, tz }: Times): void {
+function checkTimes ({ every, pattern, tz, endDate }: Times & Pick<JobScheduleOptions, 'endDate'>): void {
   if ((every === undefined) === (pattern === undefined)) {
     throw new FST_ERR_JOB_INVALID_OPTION('every', 'a number of ms, or else pattern a cron pattern: one of both', formatValue(every))
   }
+  if (endDate !== undefined && new Date(endDate).getTime() <= Date.now()) throw new FST_ERR_JOB_INVALID_OPTION('endDate', 'a date to come', formatValue(endDate))
   if (tz !== undefined && !isTimeZone(tz)) throw new FST_ERR_JOB_INVALID_OPTION('tz', "the name of a time zone, such as 'Europe/Berlin'", formatValue(tz))
   if (pattern !== undefined && !hasTimes(pattern, tz)) throw new FST_ERR_JOB_INVALID_OPTION('pattern', "a cron pattern that has times, such as '0 3 * * *'", formatValue(pattern))
 }

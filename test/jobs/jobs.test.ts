@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { get } from 'node:http'
 import { createServer } from 'node:net'
@@ -223,6 +224,26 @@ t.test('text that the store cannot hold is refused, and replaced in errors and r
   const ended = t.rejects(job.wait(), { code: 'FST_ERR_JOB_CANCELLED', cause: 'nul \uFFFD' })
   t.equal(await app.cancelJob('long', 'nul \0'), true)
   await ended
+})
+
+t.test('a name of 1,000 characters that take three bytes each is as good as any, of a job and of a schedule', async (t) => {
+  const app = await build(t, { define: (app) => app.defineJob('echo', async (_app, _task, data) => data) })
+  // Any but a random one PostgreSQL would compress.
+  const name = Array.from({ length: 1_000 }, () => String.fromCharCode(0x4e00 + randomInt(20_000))).join('')
+  await app.pauseJobs()
+  const job = await app.addJob('echo', 1, { name })
+  await t.rejects(app.addJob('echo', 2, { name }), { code: 'FST_ERR_JOB_NAME_IN_USE' })
+  t.equal((await app.getJob(name))?.id, job.id)
+  t.equal(await app.cancelJob(name), true)
+  const next = await app.addJob('echo', 3, { name })
+  await app.resumeJobs()
+  t.equal(await next.wait(), 3)
+  t.match(await app.getJob(name), { id: next.id, state: 'completed' })
+  t.match(await app.scheduleJob(name, { kind: 'echo', every: 100 }), { name })
+  while ((await app.getJob(name))?.id === next.id) await sleep(20)
+  t.match(await app.schedules(), [{ name, kind: 'echo' }])
+  t.equal(await app.unscheduleJob(name), true)
+  for (const bad of ['nul \0', 'half \ud800']) t.equal(await app.getJob(bad), undefined)
 })
 
 t.test('an attempt that takes longer than its timeout has failed', async (t) => {

@@ -309,9 +309,19 @@ t.test('retrying', async (t) => {
     t.equal(queue.entries.get('id')!.state, 'failed')
   })
 
+  await t.test('two at once set it going once, and it has its name', async (t) => {
+    const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: { deduplication: { id: 'a' } } })
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
+    await outcomes.flush()
+    const results = await Promise.allSettled([registry.retry('a'), registry.retry('a')])
+    t.match(results.find(({ status }) => status === 'rejected'), { reason: { code: 'FST_ERR_JOB_NAME_IN_USE' } })
+    t.equal(results.filter(({ status }) => status === 'fulfilled').length, 1)
+    t.equal(queue.keys.get('a'), 'id')
+  })
+
   await t.test('gives the name back when the job has gone, or another has taken the name, meanwhile', async (t) => {
     for (const [meddle, code] of [
-      [(queue: MemoryQueue) => { queue.entries.get('id')!.state = 'waiting' }, 'FST_ERR_JOB_NOT_FOUND'],
+      [(queue: MemoryQueue) => { queue.entries.get('id')!.state = 'completed' }, 'FST_ERR_JOB_NOT_FOUND'],
       [(queue: MemoryQueue) => { queue.keys.set('a', 'new'); queue.put({ id: 'new', opts: {} }) }, 'FST_ERR_JOB_NAME_IN_USE'],
       [(queue: MemoryQueue) => { queue.getBackend().forQueue = () => { throw new Error('away') } }, 'FST_ERR_JOB_ENGINE_UNAVAILABLE']
     ] as const) {

@@ -22,6 +22,7 @@ t.test('what cannot be a schedule is refused by name, and nothing is stored', as
     [{ kind, pattern: '0 0 30 2 *' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'pattern'/ }],
     [{ kind, pattern: '* * * * *', tz: 'Europe/Nowhere' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'tz'/ }],
     [{ kind, every: 1, startDate: 'never' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'startDate'/ }],
+    [{ kind, every: 1, endDate: new Date(0) }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'endDate'/ }],
     [{ kind, every: 1, delay: 1 }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'delay'/ }],
     [{ kind, every: 1, data: 'text' }, { code: 'FST_ERR_JOB_INVALID_DATA' }],
     [{ kind: 'other', every: 1 }, { code: 'FST_ERR_JOB_UNKNOWN_KIND' }]
