@@ -116,10 +116,11 @@ function addList (app: FastifyInstance, backend: ControlBackend, { summary, snap
       if (query.state !== undefined) query.state = [query.state].flat().flatMap((state) => String(state).split(',')) as TaskState[]
     }
   }, async ({ query }, reply) => {
-    const { state: states, name: names, summary: isSummary, ...rest } = query
+    // What else a URL says, a token or a time, is no part of the filter.
+    const { limit, after, group, prefix, q, process, state: states, name: names, summary: isSummary } = query
     // At once: each of them may wait for other processes.
     const [{ tasks, next, missing }, summary] = await Promise.all([
-      backend.list({ ...rest, states, names }),
+      backend.list({ limit, after, group, prefix, q, process, states, names }),
       isSummary === true ? backend.summary() : undefined
     ])
     return send(reply, { tasks: tasks.map(toPublic), next, missing: missing ?? summary?.missing, summary })

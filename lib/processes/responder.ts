@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyError } from 'fastify'
 import type { ControlBackend, ControlFilter, ListQuery } from '../shared/control-backend'
 import { FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
-import { boolean, integer, isObjectOf, nonEmptyString, type OptionCheck, type OptionChecks } from '../shared/option-checks'
+import { boolean, integer, isObjectOf, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 import type { Outbox } from './outbox'
 import { MAX_MESSAGE, TOPICS, type Message } from './messages'
 import { STATES, writeSnapshot } from './snapshots'
@@ -14,7 +14,7 @@ const listOf = (accepts: (value: unknown) => boolean): OptionCheck => ['a list',
 
 const FILTER: OptionChecks = {
   states: listOf((state) => STATES.includes(state as never)),
-  group: nonEmptyString,
+  group: text,
   prefix: text,
   q: text,
   names: listOf((name) => typeof name === 'string')

@@ -8,26 +8,7 @@ import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import tasksFeed from '../../lib/control/feed'
 import { addIdle, listen, makeApp, started } from '../fixtures/control'
-
-/** A client that keeps what it is told. */
-async function join (url: string, options: WebSocket.ClientOptions = {}) {
-  const socket = new WebSocket(url, options)
-  const messages: any[] = []
-  const waiting: Array<() => void> = []
-  socket.on('message', (data, isBinary) => {
-    messages.push(isBinary ? data : JSON.parse(String(data)))
-    waiting.splice(0).forEach((resolve) => resolve())
-  })
-  await once(socket, 'open')
-  return {
-    socket,
-    messages,
-    async until (count: number) {
-      while (messages.length < count) await new Promise<void>((resolve) => waiting.push(resolve))
-      return messages
-    }
-  }
-}
+import { join } from '../fixtures/feed-client'
 
 /** The status with which the server answers a handshake that it refuses. */
 function refusal (url: string, options: WebSocket.ClientOptions = {}): Promise<number> {

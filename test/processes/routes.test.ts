@@ -81,3 +81,14 @@ t.test('names that no topic could hold are names', async (t) => {
     t.match(await a.ask('DELETE', `/${encodeURIComponent(name)}`), { status: 200, body: { state: 'cancelled' } })
   }
 })
+
+t.test('a query of no task, or of what is no filter, is answered by all', async (t) => {
+  const emitter = mqemitter()
+  const [a, b] = [await served(t, emitter), await served(t, emitter)]
+  await ended(b.app.addTask(async () => {}, { name: 'x' }))
+  t.same((await a.ask('GET', '/?group=')).body, { tasks: [] })
+  for (const query of ['token=secret', '_=1', 'state[]=running', '__proto__=x']) {
+    const { body } = await a.ask('GET', `/?${query}`)
+    t.match(body, { tasks: [{ name: 'x', process: { id: b.id } }], missing: undefined }, query)
+  }
+})

@@ -42,7 +42,9 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
   app.setValidatorCompiler(await defaultValidatorCompiler())
 
   function join (socket: WebSocket, request: FastifyRequest): void {
-    const leave = broadcast.join(socket, request.query as FeedQuery, (reason, error) => {
+    // What else a URL says, a token or a time, is no part of the filter.
+    const { group, prefix, process, snapshots } = request.query as FeedQuery
+    const leave = broadcast.join(socket, { group, prefix, process, snapshots }, (reason, error) => {
       request.log.info({ reason, err: error }, 'A client of the feed was dropped')
     })
     socket.on('close', leave)
