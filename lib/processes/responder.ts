@@ -8,6 +8,8 @@ import { STATES, writeSnapshot } from './snapshots'
 
 /** No answer is larger: eight processes that answer at once do not fill the buffers of a server between them. */
 const MAX_ANSWER = MAX_MESSAGE / 4
+/** What is larger does not cross. */
+const MAX_ENTRY = MAX_MESSAGE / 2 - 1_000
 
 const text: OptionCheck = ['a string', (value) => typeof value === 'string']
 const listOf = (accepts: (value: unknown) => boolean): OptionCheck => ['a list', (value) => Array.isArray(value) && value.every(accepts)]
@@ -127,18 +129,24 @@ async function list (own: ControlBackend, { after, exposes, ...query }: Args, id
   // A walk that began before this process did.
   if (after !== undefined && !Object.hasOwn(after, id)) return undefined
   const cursor = after?.[id] === '' ? undefined : after?.[id]
-  const { tasks, cursors, next } = await own.list({ ...query, after: cursor } as ListQuery)
+  const page = await own.list({ ...query, after: cursor } as ListQuery)
   const texts: string[] = []
+  const cursors: string[] = []
+  let { next } = page
   let size = 0
-  for (const task of tasks) {
+  for (const [index, task] of page.tasks.entries()) {
     const json = writeSnapshot(task, exposes)
-    if (texts.length > 0 && size + json.length > MAX_ANSWER) break
+    // Left out, or it would hide all that are older.
+    if (json.length > MAX_ENTRY) continue
+    if (texts.length > 0 && size + json.length > MAX_ANSWER) {
+      next = page.cursors![index - 1]
+      break
+    }
     texts.push(json)
+    cursors.push(page.cursors![index])
     size += json.length
   }
-  const cut = texts.length < tasks.length
-  const rest = { cursors: cursors!.slice(0, texts.length), next: cut ? cursors![texts.length - 1] : next }
-  return `{"tasks":[${texts.join()}],${JSON.stringify(rest).slice(1)}`
+  return `{"tasks":[${texts.join()}],${JSON.stringify({ cursors, next }).slice(1)}`
 }
 
 /** The first of a list, as far as an answer has room for them. */

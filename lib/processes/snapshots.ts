@@ -55,8 +55,10 @@ export function isEvent (value: unknown): value is ControlEvent {
 type Described = { code?: string, message?: string, stack?: string }
 
 function sentError (error: Described | undefined, exposeErrors: boolean): Described | undefined {
-  if (error === undefined || !exposeErrors) return error && { code: error.code }
-  const { code, message, stack } = error
+  if (error === undefined) return undefined
+  const code = error.code?.slice(0, MAX_PART)
+  if (!exposeErrors) return { code }
+  const { message, stack } = error
   return { code, message: message?.slice(0, MAX_PART), stack: stack?.slice(0, MAX_PART) }
 }
 

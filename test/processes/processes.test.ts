@@ -318,10 +318,34 @@ t.test('names that are too large to cross are named as long as there is room, an
   b.app.addTask(ignoresSignal, { name: 'y' + 'x'.repeat(200_000) })
   b.app.addTask(ignoresSignal, { name: 'z' + 'x'.repeat(200_000) })
   const page = await a.backend.list({ limit: 10, prefix: 'x' })
-  t.same(page, { tasks: [], next: undefined, missing: [b.id] })
+  t.same(page, { tasks: [], next: undefined, missing: undefined })
+  t.same((await a.backend.list({ limit: 10 })).tasks.map(({ name }) => name[0]), ['z'], 'one answer has room for no more')
+  const { tasks } = await a.backend.list({ limit: 1, prefix: 'y' })
+  t.equal(tasks.length, 1)
   const { cancelled, remaining } = await a.backend.cancelAll({ states: ['running'] })
   t.equal(cancelled, 1)
   t.equal(remaining.length, 1)
+})
+
+t.test('a task that is too large to cross hides none of its process', async (t) => {
+  const [a, b] = await members(t, 2)
+  const add = (name: string) => started(b.app.addTask(untilAborted, { name }))
+  for (const name of ['old', 'x'.repeat(700_000), 'new', 'y'.repeat(700_000)]) await add(name)
+  const work = b.app.addTask(() => { throw Object.assign(new Error('text'), { code: 'E'.repeat(700_000) }) }, { name: 'failed' })
+  await ended(work)
+  const names: string[] = []
+  let after: string | undefined
+  do {
+    const page = await a.backend.list({ limit: 2, after })
+    t.equal(page.missing, undefined)
+    names.push(...page.tasks.map(({ name }) => name))
+    after = page.next
+  } while (after !== undefined)
+  t.same(names, ['failed', 'new', 'old'])
+  t.equal((await a.backend.get('failed')).state, 'failed')
+  const live: string[] = []
+  for await (const page of a.backend.live({})) live.push(...page.map(({ name }) => name))
+  t.same(live, ['new', 'old'])
 })
 
 t.test('two apps that share an emitter are two processes', async (t) => {
