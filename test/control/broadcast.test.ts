@@ -98,6 +98,35 @@ t.test('one that has too much waiting for it at once is dropped', async (t) => {
   t.ok(first.terminated && second.terminated)
 })
 
+t.test('a client that joins behind more events than are sent at once waits for its own', async (t) => {
+  const { join, emit, drops } = setUp(t, [])
+  const first = join()
+  for (let i = 0; i < 30; i++) emit(`before ${i}`)
+  const second = join()
+  emit('after')
+  for (let i = 0; i < 300 && second.messages.length === 0; i++) {
+    await wait(5)
+    for (const socket of [first, second]) socket.take()
+  }
+  t.equal(first.messages.length, 31)
+  t.same(names(second), ['progress after'])
+  t.same(drops, [])
+})
+
+t.test('one that joins while events wait, and has too much waiting for it with its first, is dropped', async (t) => {
+  const { join, emit, drops } = setUp(t, [[entry('a')]])
+  const first = join({ snapshots: false })
+  emit('before')
+  const second = join()
+  emit('small')
+  emit('large', { progress: { text: 'x'.repeat(5_000) } })
+  for (let i = 0; i < 300 && drops.length === 0; i++) await wait(5)
+  first.take()
+  t.same(drops, ['maxBuffer'])
+  t.ok(second.terminated)
+  t.same(names(first), ['progress before', 'progress small', 'progress large'])
+})
+
 t.test('with too many events, all are sent at once', async (t) => {
   const { join, emit, drops } = setUp(t, [])
   join()
