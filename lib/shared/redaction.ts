@@ -3,7 +3,7 @@ const URL_LIKE = /\b([\w+.-]+):\/+[^'"`]*/g
 /** What has a user or a password before its host. */
 const USER_AND_HOST = /\S*@\S*/g
 /** The value of a member or a parameter that is called so. */
-const SECRET = /(\w*(?:pass|pwd|secret|token|credential|auth)\w*)(['"]?\s*[:=]\s*)('[^']*'|"[^"]*"|[^\s,}]+)/gi
+const SECRET = /(\w*(?:pass|pwd|secret|token|credential|auth)\w*)(['"]?\s*(?::|=>?)\s*)('[^']*'|"[^"]*"|[^\s,}]+)/gi
 const SECRET_NAME = /pass|pwd|secret|token|credential|auth/i
 
 /** Bounds what an error shows of a text that a client may have sent. */
@@ -18,7 +18,10 @@ export function redactText (text: string): string {
 
 /** The same for the value of an option, which may be a secret by the option's name alone. */
 export function redactOption (option: string, formatted: string): string {
-  return SECRET_NAME.test(option) ? '[redacted]' : redactText(formatted)
+  const text = redactText(formatted)
+  // A text that is no URL may be the password alone.
+  const isBare = option === 'connection' && /^['"`]../.test(text) && text === formatted
+  return isBare || SECRET_NAME.test(option) ? '[redacted]' : text
 }
 
 /** Primitive members of an error that say where it comes from. The others may hold anything: ioredis keeps a command's arguments. */
@@ -32,7 +35,9 @@ export function redactError (error: unknown): Error & { code?: unknown } {
   copy.stack = `${name}: ${copy.message}${/\n {4}at [^]*/.exec(stack ?? '')?.[0] ?? ''}`
   for (const member of KEPT) {
     const value = (error as Record<string, unknown> | null)?.[member]
-    if (typeof value === 'string' || typeof value === 'number') Object.assign(copy, { [member]: value })
+    // The address may be a connection string that was taken for the path of a socket.
+    if (typeof value === 'string') Object.assign(copy, { [member]: redactText(value) })
+    if (typeof value === 'number') Object.assign(copy, { [member]: value })
   }
   if (cause instanceof Error) copy.cause = redactError(cause)
   return copy

@@ -8,11 +8,16 @@ t.test('connection strings, what stands before a host, and what is called a secr
     ["got ' redis:/:my secret@h/'", "got ' redis://[redacted]'"],
     ["got 'secret@h'", 'got [redacted]'],
     ["{ password: 'my secret', port: 1 }", '{ password: [redacted], port: 1 }'],
+    ["Map(1) { 'password' => 'my secret' }", "Map(1) { 'password' => [redacted] }"],
     ['host=h password=secret dbname=d', 'host=h password=[redacted] dbname=d'],
     ["got 'a:b'", "got 'a:b'"]
   ]) t.equal(redactText(text), expected)
   t.equal(redactOption('limiter', '5'), '5')
   t.equal(redactOption('dbPassword', "'x'"), '[redacted]')
+  t.equal(redactOption('connection', "'my secret'"), '[redacted]')
+  t.equal(redactOption('connection', "'http://h'"), "'http://[redacted]'")
+  t.equal(redactOption('connection', '5'), '5')
+  t.equal(redactOption('connection', "''"), "''")
 })
 
 t.test('of an error of the store remains what says where it comes from', async (t) => {
@@ -24,6 +29,7 @@ t.test('of an error of the store remains what says where it comes from', async (
   t.notOk('input' in copy || 'command' in copy)
   t.match(copy.stack, /^TypeError: no redis:\/\/\[redacted\]\n {4}at /)
   t.notMatch(JSON.stringify([copy.stack, copy.message, (copy.cause as Error).stack]), 'secret')
+  t.equal((redactError(Object.assign(new Error('x'), { address: '//u:secret@h' })) as { address?: string }).address, '[redacted]')
   t.equal(redactError('a text').message, 'a text')
   t.equal(redactError(null).message, 'null')
   t.equal(redactError(Object.assign(new Error('x'), { stack: undefined })).stack, 'Error: x')
