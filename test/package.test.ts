@@ -29,7 +29,7 @@ t.test('the tarball holds what a user needs and nothing else', async (t) => {
 
 t.test('every subpath is known to older resolvers of TypeScript, too, and every file of types is one', async (t) => {
   const targets = (path: string): string => manifest.exports[`./${path}`].types
-  t.same(manifest.typesVersions['*'], Object.fromEntries([...subpaths, ...typeFiles].map((path) => [path, [targets(path)]])))
+  t.same(manifest.typesVersions['*'], Object.fromEntries([...subpaths, ...typeFiles, 'types/errors'].map((path) => [path, [targets(path)]])))
 })
 
 t.test('the run-time dependencies are fastify-plugin and @fastify/error, and fastify is a peer', async (t) => {

@@ -9,7 +9,7 @@ t.setTimeout(240_000)
 /** What a library on top of this one exports: nothing of it says its type. */
 const USER = `
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
-import fastifyTasks from 'fastify-tasks'
+import fastifyTasks, { errors } from 'fastify-tasks'
 import routes from 'fastify-tasks/routes'
 import feed from 'fastify-tasks/feed'
 import dashboard from 'fastify-tasks/dashboard'
@@ -41,6 +41,8 @@ export const schedule = (app: FastifyInstance) => app.scheduleJob('nightly', { k
 export const retry = (app: FastifyInstance) => app.retryJob('a')
 export const events = (app: FastifyInstance) => app.jobEvents
 export const methods = (app: FastifyInstance) => ({ add: app.addTask, get: app.getTask, addJob: app.addJob, define: app.defineJob })
+export const codes = { errors, ofPlugin: fastifyTasks.errors, InUse: errors.FST_ERR_TASK_NAME_IN_USE }
+export const isCancelled = (error: unknown) => error instanceof errors.FST_ERR_TASK_CANCELLED
 export class Service {
   constructor (private readonly app: FastifyInstance) {}
   start () { return this.app.addTask(async (_app, { signal }) => signal) }
