@@ -65,14 +65,15 @@ export class SharedPool extends EventEmitter {
     }
   }
 
-  /** A client that is kept, to listen. */
+  /** A client that is kept, to listen. One of our own pool is cut in the end, released or not. */
   async connect (): Promise<pg.PoolClient> {
     const client = await this.#pool!.connect()
-    const restore = this.#isCallers ? keepErrorListeners(client) : ignore
+    if (!this.#isCallers) return client
+    const restore = keepErrorListeners(client)
     this.#clients.add(client as object)
     const release = client.release.bind(client)
     client.release = (error) => {
-      // What is released with an error is ended, the others are the pool's again.
+      // What is released with an error is ended, the others are the caller's again.
       if (error === undefined) {
         restore()
         this.#clients.delete(client as object)

@@ -101,6 +101,11 @@ t.test('PostgreSQL', async (t) => {
     }
   })
 
+  await t.test('connections of our own that have another search_path stop the boot, with what is to be set', async (t) => {
+    const app = await jobsApp(t, `${url}?options=-c%20search_path%3Dpublic`, { ready: false })
+    await t.rejects(async () => { await app.ready() }, { code: 'FST_ERR_JOB_INVALID_STORE', message: /a pooler such as PgBouncer drops it, ALTER ROLE … SET search_path = bullmq, public/ })
+  })
+
   await t.test('a PgBouncer that refuses the search_path stops the boot, with what is to be set', async (t) => {
     const fields = 'SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0'
     const answer = Buffer.alloc(5 + fields.length)
