@@ -12,7 +12,7 @@ Object.assign(process.env, {
 // Without the page, which is tested in a browser, but for its model; without what tests starting real processes and stores.
 const MUTATED = ['index.ts', 'lib/**/*.ts', '!lib/control/dashboard/{assets,page/!(model)/**/*,page/*}.ts']
 const TESTS = ['test/{properties,index,security}.test.js', 'test/{tasks,shared}/*.test.js', 'test/control/!(dashboard-browser|dashboard-axe).test.js',
-  'test/jobs/!(closing|postgres|redis).test.js', 'test/processes/!(processes|redis).test.js']
+  'test/jobs/!(closing|*postgres|*redis).test.js', 'test/processes/!(processes|redis).test.js']
 
 export default {
   testRunner: 'tap',
