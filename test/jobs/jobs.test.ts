@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import fastifyTasks, { errors } from '../../index'
 import fastifyJobs from '../../lib/jobs'
 import tasksRoutes from '../../lib/control/routes'
+import type { Task } from '../../types/task'
 import { sharedPostgres } from '../fixtures/postgres'
 import { freePort } from '../fixtures/redis'
 
@@ -39,6 +40,9 @@ async function build (t: Test, { define, options = {}, ready = true }: {
 const untilStopped = (_app: FastifyInstance, task: { signal: AbortSignal }): Promise<never> => new Promise((_resolve, reject) => {
   task.signal.addEventListener('abort', () => reject(task.signal.reason))
 })
+
+/** In a list: a promise of a task would wait for it to end. */
+const nextTask = (app: FastifyInstance): Promise<[Task]> => new Promise((resolve) => { app.tasks.once('start', (task) => resolve([task])) })
 
 async function becomes (app: FastifyInstance, name: string, state: string): Promise<void> {
   while ((await app.getJob(name))?.state !== state) await sleep(20)
@@ -265,8 +269,9 @@ t.test('the reason of a cancel reaches the handler and whoever waits', async (t)
   const circular: Record<string, unknown> = {}
   circular.self = circular
   for (const reason of ['text', { why: 'object' }, Object.assign(new RangeError('too much'), { code: 'E_MUCH' }), new Error('plain'), circular, undefined]) {
+    const started = nextTask(app)
     const job = await app.addJob('long', {}, { name: 'long' })
-    await becomes(app, 'long', 'running')
+    await started
     const waiting = job.wait().catch((error) => error)
     t.equal(await app.cancelJob('long', reason), true)
     t.match(await waiting, { code: 'FST_ERR_JOB_CANCELLED', name: 'AbortError' })
@@ -413,9 +418,9 @@ t.test('a request that waits for a job does not keep the app from closing', asyn
 
 t.test('a heartbeat of a job renews the lease of the task that runs it', { timeout: 20_000 }, async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('kind', untilStopped) })
+  const started = nextTask(app)
   const job = await app.addJob('kind', {}, { name: 'leased', ttl: 60_000 })
-  await becomes(app, 'leased', 'running')
-  const [task] = app.tasks
+  const [task] = await started
   const remaining = (): number => task.toJSON().lease!.remaining
   await sleep(200)
   const before = remaining()

@@ -109,6 +109,16 @@ t.test('options that are no object, and arguments that are none, are refused by 
   })
 })
 
+t.test('a Redis Cluster needs a redisPrefix that keeps its keys on one node', async (t) => {
+  const connection = { isCluster: true, duplicate: () => {} }
+  for (const redisPrefix of [undefined, 'jobs', '{}']) {
+    t.throws(() => checkPluginOptions({ connection, redisPrefix }), {
+      code: 'FST_ERR_JOB_INVALID_OPTION', message: /'redisPrefix' must be of the form '\{name\}', for the connection is a Redis Cluster, got/
+    })
+  }
+  t.match(checkPluginOptions({ connection, redisPrefix: '{jobs}' }), { redisPrefix: '{jobs}' })
+})
+
 t.test('options left out are none, and have the defaults that are documented', async (t) => {
   t.same(checkJobOptions(), {})
   t.same(checkDefinition('kind', handler), {})

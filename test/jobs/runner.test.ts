@@ -251,6 +251,9 @@ t.test('a job of an unknown kind is put back for as long as it is told', async (
   t.same(updates, [{ name: 'a', data: 1, misrouted: 2 }])
   t.same(moved, [[25, 'token']])
   t.match(parked, [['default', { name: 'unknown' }]])
+  const first = movable({ name: 'unknown', data: { name: 'a', data: 1 }, updateData: async (data: unknown) => { updates.push(data) } })
+  await t.rejects(runner.process('default', first.job, 'token'), RELEASED)
+  t.same(updates.at(-1), { name: 'a', data: 1, misrouted: 1 })
   const broken = movable({ name: 'unknown', data: null })
   await t.rejects(runner.process('default', broken.job, 'token'), RELEASED)
   t.equal(broken.moved.length, 1, 'and a broken one too')
@@ -343,6 +346,9 @@ t.test('what a job logs at info and above is kept with it, if it says how many l
     task.log.info('step %d', 1)
     task.log.warn({ size: 2 }, 'grows')
     task.log.child({ part: 'x' }).error(new Error('failed'))
+    task.log.error({ message: 'an object has one too' })
+    task.log.info(null)
+    task.log.fatal({ size: 3 })
     return task.log.level
   })
   const log = async (line: string): Promise<void> => {
@@ -350,7 +356,7 @@ t.test('what a job logs at info and above is kept with it, if it says how many l
     throw new Error('the store is away')
   }
   t.equal(await runner.process('default', stored({ opts: { keepLogs: 10 }, log })), 'warn')
-  t.same(kept, ['info: step 1', 'warn: grows { size: 2 }', 'error: failed'])
+  t.same(kept, ['info: step 1', 'warn: grows { size: 2 }', 'error: failed', "error: an object has one too { message: 'an object has one too' }", 'info: null', 'fatal: { size: 3 }'])
   kept.length = 0
   await runner.process('default', stored({ opts: {}, log }))
   t.same(kept, [])

@@ -1,0 +1,119 @@
+import t from 'tap'
+import { Schedules } from '../../lib/jobs/schedules'
+import type { Stored } from '../../lib/jobs/serialization'
+import { fakeLog } from '../fixtures/log'
+import { memoryEngine, MemoryQueue } from '../fixtures/memory-engine'
+
+/** A queue with the schedulers of BullMQ's that a test puts there. */
+class ScheduledQueue extends MemoryQueue {
+  schedulers: object[] = []
+  readonly upserted: any[] = []
+  async upsertJobScheduler (...args: unknown[]): Promise<void> { this.upserted.push(args) }
+  async removeJobScheduler (): Promise<boolean> { return false }
+  async getJobSchedulers (): Promise<object[]> { return this.schedulers }
+}
+
+function schedulesOn (options: object = {}) {
+  const queue = new ScheduledQueue()
+  const other = new ScheduledQueue()
+  const { log, warnings } = fakeLog()
+  const schedules = new Schedules(memoryEngine(queue, other).engine, new Map([['kind', { options: { queue: 'default', ...options } }]]) as never, log)
+  return { schedules, queue, other, warnings }
+}
+
+const tickOf = (due: number, repeat: object, more: object = {}): Stored => ({
+  id: `repeat:nightly:${due}`, opts: { repeat }, data: { schedule: 'nightly', kind: 'kind', payload: { name: 'nightly', data: 7 }, options: {}, ...more }
+}) as unknown as Stored
+
+t.test('a schedule that has no further time is told as it was made', async (t) => {
+  const { schedules } = schedulesOn()
+  t.same(await schedules.add('nightly', { kind: 'kind', every: 1_000, limit: 1 }), { name: 'nightly', kind: 'kind', queue: 'default', every: 1_000, limit: 1 })
+})
+
+t.test('a schedule of that name in another queue is not the one that was made', async (t) => {
+  const { schedules, other } = schedulesOn()
+  other.schedulers = [{ key: 'nightly', name: 'fastify-tasks:tick', every: 5, next: 9 }]
+  t.match(await schedules.add('nightly', { kind: 'kind', every: 1_000 }), { queue: 'default', every: 1_000 })
+})
+
+t.test('how long its jobs may wait is stored in ms, that of the call before that of the kind', async (t) => {
+  const { schedules, queue } = schedulesOn({ expiresIn: 60_000 })
+  await schedules.add('nightly', { kind: 'kind', every: 1_000, expiresIn: 5_000 })
+  await schedules.add('nightly', { kind: 'kind', every: 1_000 })
+  const [own, ofKind] = queue.upserted.map(([, , { data }]) => data)
+  t.equal(own.expiresIn, 5_000)
+  t.ok(ofKind.expiresIn > 59_000 && ofKind.expiresIn <= 60_000, String(ofKind.expiresIn))
+  for (const { payload } of [own, ofKind]) t.notOk('expiresAt' in payload)
+})
+
+t.test('schedules of all queues are listed, the next first, also those that others have made', async (t) => {
+  const { schedules, queue, other } = schedulesOn()
+  queue.schedulers = [
+    { key: 'late', name: 'fastify-tasks:tick', template: { data: { kind: 'kind' } }, every: 5, next: 20 },
+    { key: 'foreign', name: 'mail', pattern: '* * * * *', template: {}, next: 15 }
+  ]
+  other.schedulers = [{ key: 'soon', name: 'plain', every: 5, next: 10 }, { key: 'over', name: 'plain', every: 5, next: null }]
+  t.same(await schedules.list(), [
+    { name: 'over', kind: 'plain', queue: 'queue-1', every: 5 },
+    { name: 'soon', kind: 'plain', queue: 'queue-1', every: 5, next: 10 },
+    { name: 'foreign', kind: 'mail', queue: 'default', pattern: '* * * * *', next: 15 },
+    { name: 'late', kind: 'kind', queue: 'default', every: 5, next: 20 }
+  ])
+  queue.schedulers.reverse()
+  other.schedulers.reverse()
+  t.same((await schedules.list()).map(({ name }) => name), ['over', 'soon', 'foreign', 'late'])
+})
+
+t.test('a tick adds the job of its schedule, the same for each attempt', async (t) => {
+  const { schedules, queue, warnings } = schedulesOn()
+  const tick = tickOf(Date.now(), { every: 60_000 })
+  await schedules.tick('default', tick)
+  const [job] = queue.entries.values()
+  t.match(job, { id: /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/, name: 'kind', data: { name: 'nightly', data: 7 }, opts: { deduplication: { id: 'nightly' } } })
+  t.notOk('expiresAt' in job.data)
+  await schedules.tick('default', tick)
+  t.equal(queue.entries.size, 1)
+  t.same(warnings, [])
+})
+
+t.test('the job of a tick expires so long after it', async (t) => {
+  const { schedules, queue } = schedulesOn()
+  await schedules.tick('default', tickOf(Date.now(), { every: 60_000 }, { expiresIn: 1_000 }))
+  const [{ data: { expiresAt } }] = queue.entries.values()
+  t.ok(expiresAt! - Date.now() > 500 && expiresAt! - Date.now() <= 1_000)
+})
+
+t.test('a tick whose predecessor is still live is left out, and logged', async (t) => {
+  const { schedules, queue, warnings } = schedulesOn()
+  queue.put({ id: 'before', state: 'active', data: { name: 'nightly', data: {} } })
+  await schedules.tick('default', tickOf(Date.now(), { every: 60_000 }))
+  t.match(warnings, [[{ schedule: 'nightly' }, /still live/]])
+  t.equal(queue.entries.size, 1)
+})
+
+t.test('a tick that cannot be stored fails, to be tried again', async (t) => {
+  const { schedules, queue } = schedulesOn()
+  queue.add = async () => { throw new Error('away') }
+  await t.rejects(schedules.tick('default', tickOf(Date.now(), { every: 60_000 })), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
+})
+
+t.test('times that nobody could run are told, for an interval how many', async (t) => {
+  const { schedules, warnings } = schedulesOn()
+  const due = Date.now() - 3_500
+  await schedules.tick('default', tickOf(due, { every: 1_000 }))
+  t.match(warnings, [[{ schedule: 'nightly', due: new Date(due).toISOString(), left: 3 }, /could run the schedule in time/]])
+})
+
+t.test('times of a pattern that nobody could run are told, and one in time is not', async (t) => {
+  const { schedules, queue, warnings } = schedulesOn()
+  await schedules.tick('default', tickOf(Date.now() - 2 * 3_600_000, { pattern: '0 * * * *' }))
+  t.match(warnings, [[{ schedule: 'nightly', left: 1 }, /could run the schedule in time/]])
+  queue.entries.clear()
+  queue.keys.clear()
+  await schedules.tick('default', tickOf(Date.now(), { pattern: '0 3 1 1 *', tz: 'Europe/Berlin' }))
+  // A time that was its last has no further one.
+  queue.entries.clear()
+  queue.keys.clear()
+  await schedules.tick('default', tickOf(Date.now(), { pattern: '0 0 31 4,6 *' }))
+  t.equal(warnings.length, 1)
+})
