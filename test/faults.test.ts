@@ -98,7 +98,7 @@ t.test('an uncaught error in user code is not swallowed, and the close that foll
 
 t.test('leases do not care when the wall clock is set back and forth by a day', async (t) => {
   const server = run(t, 'faulty-server.ts', ['clock'])
-  t.same(await server.told('lapsed'), [{ lapsed: 'FST_ERR_TASK_EXPIRED', renewed: 'running' }])
+  t.same(await server.told('expired'), [{ expired: 'FST_ERR_TASK_EXPIRED', renewed: 'running' }])
   server.child.kill('SIGTERM')
   t.same(await server.exited, [0, null])
 })
@@ -156,7 +156,7 @@ t.test('close() in the turn in which the tasks were to start cancels them', asyn
   t.equal(finished.result, 'done')
 })
 
-t.test('close() from within a task does not wait for that task for ever', async (t) => {
+t.test('close() from within a task does not wait for that task', async (t) => {
   const app = await build()
   await app.ready()
   const closing = app.addTask(async (app) => await app.close(), { name: 'closer' })

@@ -63,7 +63,7 @@ export const FST_ERR_TASK_GROUP_FULL = createError<'FST_ERR_TASK_GROUP_FULL', [g
 export const FST_ERR_TASK_GROUP_ALREADY_DEFINED = createError<'FST_ERR_TASK_GROUP_ALREADY_DEFINED', [group: string]>(
   'FST_ERR_TASK_GROUP_ALREADY_DEFINED', "Task group '%s' is already defined", 500)
 
-/** The function returned its own task, which would wait for itself for ever. */
+/** The function returned its own task, which would wait for itself. */
 export const FST_ERR_TASK_SELF_RESULT = createError<'FST_ERR_TASK_SELF_RESULT', [name: string]>(
   'FST_ERR_TASK_SELF_RESULT', "Task '%s' returned itself as its result", 500, TypeError)
 

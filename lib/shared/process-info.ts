@@ -16,7 +16,7 @@ export function processIdentity (): ProcessIdentity {
 }
 
 const RESOLUTION = 20
-// Of one measurement, so that old stalls do not count for ever.
+// Of one measurement, so that old stalls stop counting.
 const WINDOW = 10_000
 // Nobody asks any more.
 const IDLE_TIMEOUT = 60_000

@@ -83,9 +83,9 @@ t.test('the routes', async (t) => {
 
   t.test('say when a task goes on after it was cancelled', async (t) => {
     let release!: () => void
-    app.addTask(() => new Promise<void>((resolve) => { release = resolve }), { name: 'deaf' })
-    await started(app, 'deaf')
-    const reply = await app.inject({ method: 'DELETE', url: '/tasks/deaf' })
+    app.addTask(() => new Promise<void>((resolve) => { release = resolve }), { name: 'ignoresSignal' })
+    await started(app, 'ignoresSignal')
+    const reply = await app.inject({ method: 'DELETE', url: '/tasks/ignoresSignal' })
     t.equal(reply.statusCode, 202)
     t.equal(reply.json().state, 'cancelling')
     release()

@@ -292,14 +292,14 @@ t.test('a job that ignores its cancel keeps running, and says so', async (t) => 
   let release = (): void => {}
   const app = await build(t, {
     options: { cancelTimeout: 1_000 },
-    define: (app) => app.defineJob('deaf', () => new Promise<void>((resolve) => { release = resolve }))
+    define: (app) => app.defineJob('ignoresSignal', () => new Promise<void>((resolve) => { release = resolve }))
   })
-  const job = await app.addJob('deaf', {}, { name: 'deaf' })
-  await becomes(app, 'deaf', 'running')
-  await t.rejects(app.cancelJob('deaf'), { code: 'FST_ERR_JOB_CANCEL_TIMEOUT' })
-  t.match(await app.getJob('deaf'), { state: 'cancelling' })
+  const job = await app.addJob('ignoresSignal', {}, { name: 'ignoresSignal' })
+  await becomes(app, 'ignoresSignal', 'running')
+  await t.rejects(app.cancelJob('ignoresSignal'), { code: 'FST_ERR_JOB_CANCEL_TIMEOUT' })
+  t.match(await app.getJob('ignoresSignal'), { state: 'cancelling' })
   t.equal(await job.heartbeat(), false)
-  const again = Promise.all([app.cancelJob('deaf'), app.cancelJob('deaf')])
+  const again = Promise.all([app.cancelJob('ignoresSignal'), app.cancelJob('ignoresSignal')])
   await sleep(300)
   release()
   t.same(await again, [true, true])
@@ -429,14 +429,14 @@ t.test('a heartbeat of a job renews the lease of the task that runs it', { timeo
 })
 
 t.test('a job that does not stop delays closing no longer than allowed', async (t) => {
-  const app = await build(t, { define: (app) => app.defineJob('deaf', () => sleep(5_000)) })
+  const app = await build(t, { define: (app) => app.defineJob('ignoresSignal', () => sleep(5_000)) })
   const started = new Promise<void>((resolve) => { app.tasks.once('start', () => resolve()) })
-  await app.addJob('deaf', {}, { name: 'deaf' })
+  await app.addJob('ignoresSignal', {}, { name: 'ignoresSignal' })
   await started
   const start = Date.now()
   await app.close()
   t.ok(Date.now() - start < 4_000)
-  t.match((app as unknown as { lines: string[] }).lines.join(), /"jobs":\["deaf"\],"msg":"Jobs are still running/)
+  t.match((app as unknown as { lines: string[] }).lines.join(), /"jobs":\["ignoresSignal"\],"msg":"Jobs are still running/)
 })
 
 t.test('without a store, booting and closing go on and adding fails at once', async (t) => {
@@ -524,21 +524,21 @@ t.test('routes say that a job does not stop, how it ended after all, or that the
   let release = (): void => {}
   const app = await build(t, {
     define: async (app) => {
-      app.defineJob('deaf', (_app, task) => new Promise<void>((resolve) => {
+      app.defineJob('ignoresSignal', (_app, task) => new Promise<void>((resolve) => {
         task.cancel = () => false
         release = resolve
       }))
       await app.register(tasksRoutes, { prefix: '/jobs', serve: 'jobs', onRequest: [] })
     }
   })
-  await app.addJob('deaf', {}, { name: 'deaf', ttl: 60_000 })
-  await becomes(app, 'deaf', 'running')
-  const late = await app.inject({ method: 'DELETE', url: '/jobs/deaf' })
+  await app.addJob('ignoresSignal', {}, { name: 'ignoresSignal', ttl: 60_000 })
+  await becomes(app, 'ignoresSignal', 'running')
+  const late = await app.inject({ method: 'DELETE', url: '/jobs/ignoresSignal' })
   t.equal(late.statusCode, 202)
   t.match(late.json(), { state: 'cancelling' })
-  const beat = await app.inject({ method: 'POST', url: '/jobs/deaf/heartbeat' })
+  const beat = await app.inject({ method: 'POST', url: '/jobs/ignoresSignal/heartbeat' })
   t.match(beat.json(), { code: 'FST_ERR_JOB_NOT_LIVE' })
-  const ended = app.inject({ method: 'DELETE', url: '/jobs/deaf' })
+  const ended = app.inject({ method: 'DELETE', url: '/jobs/ignoresSignal' })
   await sleep(50)
   release()
   t.match((await ended).json(), { state: 'completed', endedAt: Number })

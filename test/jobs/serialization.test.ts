@@ -100,10 +100,10 @@ t.test('a failure of which the engine has noted nothing is a failure', async (t)
 })
 
 t.test('a cancel is told from a failure, with its reason', async (t) => {
-  const reason = Object.assign(new Error('lapsed'), { code: 'E_LAPSED' })
+  const reason = Object.assign(new Error('expired'), { code: 'E_EXPIRED' })
   const error = cancellation('a', reason)
   t.equal(error.message, "Job 'a' was cancelled")
-  t.equal(error.stack, reason.stack!.replace('Error: lapsed', "JobCancelled [E_LAPSED]: Job 'a' was cancelled"))
+  t.equal(error.stack, reason.stack!.replace('Error: expired', "JobCancelled [E_EXPIRED]: Job 'a' was cancelled"))
   const { state, error: outcome } = noted(error, { name: 'a', cancel: { value: 'why' } })
   t.equal(state, 'cancelled')
   t.ok(outcome instanceof errors.FST_ERR_JOB_CANCELLED)
@@ -111,7 +111,7 @@ t.test('a cancel is told from a failure, with its reason', async (t) => {
 })
 
 t.test('a cancel that the fleet did not ask for tells the code of what stopped the job', async (t) => {
-  for (const [reason, code] of [[Object.assign(new Error('lapsed'), { code: 'E_LAPSED' }), 'E_LAPSED'], [new Error('no code'), 'FST_ERR_JOB_CANCELLED'], ['text', 'FST_ERR_JOB_CANCELLED'], [{ code: 'E_NOT_AN_ERROR' }, 'FST_ERR_JOB_CANCELLED']] as const) {
+  for (const [reason, code] of [[Object.assign(new Error('expired'), { code: 'E_EXPIRED' }), 'E_EXPIRED'], [new Error('no code'), 'FST_ERR_JOB_CANCELLED'], ['text', 'FST_ERR_JOB_CANCELLED'], [{ code: 'E_NOT_AN_ERROR' }, 'FST_ERR_JOB_CANCELLED']] as const) {
     t.match(noted(cancellation('a', reason)), { state: 'cancelled', error: { cause: { message: "Job 'a' was stopped where it ran", code } } })
   }
 })

@@ -38,7 +38,7 @@ async function request (method, path) {
 async function controller (id) {
   for (let n = 0; Date.now() < until; n++) {
     const name = `http:${id}:${n}`
-    await request('POST', `/add/${name}?way=${pick(['long', 'long', 'fails', 'short', 'lapses', 'deaf'])}`)
+    await request('POST', `/add/${name}?way=${pick(['long', 'long', 'fails', 'short', 'expires', 'ignoresSignal'])}`)
     await request('GET', pick(['/tasks', '/tasks?state=running', `/tasks/${name}`, '/tasks/unknown']))
     await request('POST', `/tasks/${name}/heartbeat`)
     await request('DELETE', `/tasks/${name}`)

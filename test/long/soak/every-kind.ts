@@ -25,7 +25,7 @@ const KINDS: Record<string, (app: FastifyInstance, outer: AbortSignal, n: number
     return new Promise(resolve => setImmediate(resolve)).then(() => app.cancelTask(name))
   },
   'leaves its scope': (app) => app.addTask(untilAborted, { onClose: 'wait' })[Symbol.asyncDispose](),
-  lapses: (app) => app.addTask(untilAborted, { ttl: 1 }).then(ignore, ignore),
+  expires: (app) => app.addTask(untilAborted, { ttl: 1 }).then(ignore, ignore),
   'lives on heartbeats': (app) => app.addTask(async (_app, task) => {
     for (let i = 0; i < 10; i++) task.heartbeat()
   }, { ttl: 100 }),

@@ -58,10 +58,10 @@ async function server (): Promise<FastifyInstance> {
       if (way === 'short') return 1
       if (way === 'fails') throw new Error('a failing handler')
       task.updateProgress({ text: 'x'.repeat(1_000) })
-      // Deaf for longer than cancelTimeout, so that a cancel times out; never for ever.
-      if (way === 'deaf') return await sleep(250)
+      // Ignores its signal for longer than cancelTimeout, so that a cancel times out; but it ends.
+      if (way === 'ignoresSignal') return await sleep(250)
       await untilAborted(task.signal)
-    }, { name, ttl: way === 'lapses' ? 5 : 5_000 })
+    }, { name, ttl: way === 'expires' ? 5 : 5_000 })
     return reply.code(202).send()
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
@@ -97,7 +97,7 @@ async function mixedLoad (seconds: number): Promise<boolean> {
     nextSample = performance.now() + Math.max(1_000, seconds * 25)
   }
   const [outside] = await report
-  // The last leases lapse, the last clients are gone.
+  // The last leases expire, the last clients are gone.
   const isQuiet = (): boolean => [...app.tasks].every(({ endedAt }) => endedAt !== undefined) && app.tasks.listenerCount('start') === 1
   for (let i = 0; i < 100 && !isQuiet(); i++) await sleep(100)
   const stuck = [...app.tasks].filter(({ endedAt }) => endedAt === undefined).map(({ name }) => name)
