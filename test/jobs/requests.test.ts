@@ -1,0 +1,16 @@
+import t from 'tap'
+import { checkName } from '../../lib/jobs/options'
+import { Requests } from '../../lib/jobs/requests'
+
+t.test('what is under way fails at once when its connection is lost', async (t) => {
+  const requests = new Requests(() => 0)
+  const asked = [requests.run(() => new Promise(() => {})), requests.run(() => new Promise(() => {}))]
+  requests.abandonAll(new Error('lost'))
+  for (const one of asked) await t.rejects(one, { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE', cause: { message: 'lost' } })
+  t.equal(await requests.run(async () => 'there'), 'there')
+})
+
+t.test('a name that is too long, or no text, is refused', async (t) => {
+  for (const name of ['x'.repeat(1_001), 'nul \0', '\ud800']) t.throws(() => checkName(name), { code: 'FST_ERR_JOB_INVALID_TEXT' })
+  t.doesNotThrow(() => checkName('x'.repeat(1_000)))
+})
