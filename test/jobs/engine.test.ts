@@ -385,6 +385,7 @@ t.test('who leaves before the store was reached waits for nothing', async (t) =>
   t.equal(time.now, since)
   await pass(5_000)
   await opening
+  t.equal(engine.isClosing, true)
 })
 
 t.test('closing closes every part, and then cuts it off', async (t) => {
