@@ -50,6 +50,14 @@ export class SharedPool extends EventEmitter {
     if (transaction !== undefined) return transaction.query(text, params)
     if (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     else this.#free--
+    return this.#ask(text, params).finally(() => {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free++
+      else next()
+    })
+  }
+
+  readonly #ask: Query = async (text, params) => {
     try {
       const result = await this.#pool!.query(text, params)
       this.heardAt = timers.now()
@@ -58,10 +66,6 @@ export class SharedPool extends EventEmitter {
       // What the server says of a query is an answer.
       if ((error as { severity?: unknown }).severity !== undefined) this.heardAt = timers.now()
       throw error
-    } finally {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#free++
-      else next()
     }
   }
 
