@@ -41,12 +41,14 @@ if (checks.includes('test:processes')) {
 
 const totals = { pass: 0, fail: 0, skip: 0 }
 const failed = []
+const failures = []
 
 for (const check of checks) {
   const { ok, output } = await run(check)
   const counts = TAP.includes(check) ? tapCounts(output) : { pass: ok ? 1 : 0, fail: ok ? 0 : 1, skip: 0 }
   if (!ok || counts.fail > 0 || counts.pass === 0) {
     failed.push(check)
+    failures.push(`> ${check}\n${output.replace(/^ok .*\n/gm, '')}`)
     // No assertion failed, yet tap did: the coverage is incomplete, or the run never came to its end.
     counts.fail ||= 1
   }
@@ -54,6 +56,7 @@ for (const check of checks) {
 }
 
 rmSync(packed, { recursive: true, force: true })
-if (failed.length > 0) console.log(`\nFailed: ${failed.join(', ')}`)
+// Once more at the end, where somebody looks who has the last lines alone.
+if (failed.length > 0) console.log(`\nFailed: ${failed.join(', ')}\n\n${failures.join('\n')}`)
 console.log(`\n${totals.pass} passed, ${totals.fail} failed${totals.skip > 0 ? `, ${totals.skip} skipped` : ''}`)
 process.exitCode = failed.length > 0 ? 1 : 0
