@@ -29,6 +29,19 @@ function readable (path) {
   }
 }
 
+/** uPlot hands `navigator.language` to Intl, which throws where that is no language tag (`en-US@posix`): the page would stay blank. */
+const browsersOwnLocale = {
+  name: 'browsers-own-locale',
+  setup ({ onLoad }) {
+    onLoad({ filter: /uPlot\.esm\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8')
+      const contents = source.replace("domEnv ? nav.language : 'en-US'", 'undefined')
+      if (contents === source) throw new Error('uPlot no longer reads navigator.language: remove this step')
+      return { contents }
+    })
+  }
+}
+
 /** @returns the text of each generated file by its path */
 export async function generate () {
   const notice = `The dashboard of fastify-tasks bundles the following packages.\n\n${licences()}`
@@ -45,6 +58,7 @@ export async function generate () {
     jsxImportSource: 'preact',
     tsconfig: join(here, 'page/tsconfig.json'),
     legalComments: 'none',
+    plugins: [browsersOwnLocale],
     banner: { js: `/*!\n${notice}*/` },
     charset: 'ascii'
   })
