@@ -3,11 +3,9 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import fastifyTasks from '../index'
-import type { Task } from '../types/task'
 import { env } from './fixtures/child'
+import { appWithTasks, readyApp, untilAborted } from './fixtures/app'
 
 type Message = Record<string, any>
 
@@ -117,25 +115,15 @@ t.test('a worker of a cluster that is killed is replaced, and its task runs agai
 
 // --- close() in each phase ---
 
-async function build (): Promise<FastifyInstance> {
-  const app = Fastify()
-  await app.register(fastifyTasks, { cancelTimeout: 100, closeTimeout: 100 })
-  return app
-}
-
-const untilAborted = (_app: FastifyInstance, { signal }: Task): Promise<never> => new Promise((_resolve, reject) => {
-  signal.addEventListener('abort', () => reject(signal.reason))
-})
-
 t.test('close() before ready cancels what waits', async (t) => {
-  const app = await build()
+  const app = await appWithTasks(t)
   const task = app.addTask(() => t.fail('never called'), { onClose: 'wait' })
   await app.close()
   t.equal(task.state, 'cancelled')
 })
 
 t.test('close() in an onReady hook cancels what waits', async (t) => {
-  const app = await build()
+  const app = await appWithTasks(t)
   const task = app.addTask(() => t.fail('never called'))
   app.addHook('onReady', (done) => {
     app.close()
@@ -147,8 +135,7 @@ t.test('close() in an onReady hook cancels what waits', async (t) => {
 })
 
 t.test('close() in the turn in which the tasks were to start cancels them', async (t) => {
-  const app = await build()
-  await app.ready()
+  const app = await readyApp(t)
   const cancelled = app.addTask(untilAborted)
   const finished = app.addTask(async () => 'done', { onClose: 'wait' })
   await app.close()
@@ -157,16 +144,14 @@ t.test('close() in the turn in which the tasks were to start cancels them', asyn
 })
 
 t.test('close() from within a task does not wait for that task', async (t) => {
-  const app = await build()
-  await app.ready()
+  const app = await readyApp(t)
   const closing = app.addTask(async (app) => await app.close(), { name: 'closer' })
   await app.close()
   t.not(closing.state, 'running')
 })
 
 t.test('close() called many times at once cancels each task once', async (t) => {
-  const app = await build()
-  await app.ready()
+  const app = await readyApp(t)
   let aborted = 0
   const started = once(app.tasks, 'start')
   const task = app.addTask((_app, { signal }) => new Promise((resolve) => {
@@ -183,7 +168,7 @@ t.test('close() called many times at once cancels each task once', async (t) => 
 })
 
 t.test('close() while a request waits for a task ends both', async (t) => {
-  const app = await build()
+  const app = await appWithTasks(t)
   app.get('/', async () => await app.addTask(untilAborted, { name: 'awaited' }))
   await app.listen({ host: '127.0.0.1', port: 0 })
   const started = once(app.tasks, 'start')
@@ -196,7 +181,7 @@ t.test('close() while a request waits for a task ends both', async (t) => {
 })
 
 t.test('close() while a client is connected that asks nothing cancels the tasks', async (t) => {
-  const app = await build()
+  const app = await appWithTasks(t)
   await app.listen({ host: '127.0.0.1', port: 0 })
   const client = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
   t.teardown(() => client.destroy())

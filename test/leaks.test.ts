@@ -3,10 +3,10 @@ import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import Fastify from 'fastify'
 import t from 'tap'
-import fastifyTasks, { type Task } from '../index'
+import type { Task } from '../index'
 import { comeAndGo } from './long/soak/every-kind'
+import { readyApp } from './fixtures/app'
 
 setFlagsFromString('--expose-gc')
 const gc: () => void = runInNewContext('gc')
@@ -29,10 +29,7 @@ async function held (refs: Array<WeakRef<object>>): Promise<number> {
 }
 
 t.test('tasks of every kind come and go, fifty thousand a round, and nothing of them is left', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
-  await app.ready()
+  const app = await readyApp(t)
   const counts = { start: 0, progress: 0, end: 0 }
   for (const event of ['start', 'progress', 'end'] as const) app.tasks.on(event, () => { counts[event]++ })
   const outer = new AbortController()
@@ -63,10 +60,7 @@ t.test('tasks of every kind come and go, fifty thousand a round, and nothing of 
 })
 
 t.test('a task that has ended and was forgotten is not held by its outer signal, its lease or its listeners', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
-  await app.ready()
+  const app = await readyApp(t)
   app.tasks.on('end', () => {})
   const outer = new AbortController()
   const refs = await (async () => {
@@ -88,10 +82,7 @@ for (const [title, end] of [
   ['was cancelled before its start', async (task: Task) => { task.cancel(); await nextTurn() }]
 ] as const) {
   t.test(`a kept task that ${title} holds its outcome alone: no signal, function, promise, logger or async context of its caller`, async (t) => {
-    const app = Fastify({ logger: { level: 'fatal' } })
-    t.teardown(() => app.close())
-    await app.register(fastifyTasks, { cancelTimeout: 1_000 })
-    await app.ready()
+    const app = await readyApp(t, { cancelTimeout: 1_000 }, { logger: { level: 'fatal' } })
     app.defineTaskGroup('limited', { concurrency: 3 })
     const storage = new AsyncLocalStorage<object>()
     const refs: Array<WeakRef<object>> = []
@@ -126,10 +117,7 @@ for (const [title, end] of [
 }
 
 t.test('a task that runs does not hold the function that it began with', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks, { cancelTimeout: 1 })
-  await app.ready()
+  const app = await readyApp(t, { cancelTimeout: 1 })
   const refs = Array.from({ length: 20 }, () => {
     const work = (): Promise<void> => new Promise(() => {})
     app.addTask(work)

@@ -9,7 +9,8 @@ import fastifyTasks from '../index'
 import tasksDashboard from '../lib/control/dashboard'
 import tasksFeed from '../lib/control/feed'
 import tasksRoutes from '../lib/control/routes'
-import { controlApp, SECRET, untilAborted } from './fixtures/control-app'
+import { untilAborted } from './fixtures/app'
+import { controlApp, SECRET } from './fixtures/control-app'
 import { fuzz } from './fixtures/fuzz'
 
 async function start (t: Test, onRequest?: unknown) {

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { ACCESS_OPTIONS, checkAccess, type AccessOptions, rejectCrossOrigin } from '../../lib/control/access'
-import { listen } from '../fixtures/control'
+import { listen } from '../fixtures/app'
 import { fakeLog } from '../fixtures/log'
 
 const { log, warnings } = fakeLog()

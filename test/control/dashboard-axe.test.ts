@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import tasksDashboard from '../../lib/control/dashboard'
 import { openPages } from '../fixtures/browser'
-import { addIdle, listen, makeApp, started } from '../fixtures/control'
+import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -12,7 +12,7 @@ t.test('in a real browser', async (t) => {
   const pages = await openPages(t)
   if (pages === undefined) return
   let denied = false
-  const app = await makeApp(t, { forceCloseConnections: true })
+  const app = await appWithTasks(t, {}, { forceCloseConnections: true })
   const onRequest = async (request: FastifyRequest, reply: FastifyReply) => { if (denied && /api|feed/.test(request.url)) return await reply.code(401).send() }
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest, exposeErrors: true })
   const url = `http://${await listen(app)}/dashboard`
@@ -29,8 +29,7 @@ t.test('in a real browser', async (t) => {
       const page = await pages.open(url, { colorScheme, viewport: { width, height: 900 } })
       await page.locator('#empty', { hasText: 'No tasks yet' }).waitFor()
       await audit(page, 'empty')
-      addIdle(app, 'live', { ttl: 60_000 })
-      await started(app, 'live')
+      await started(app.addTask(untilAborted, { name: 'live', ttl: 60_000 }))
       app.getTask('live')!.updateProgress(30)
       await Promise.resolve(app.addTask(() => { throw new Error('text') }, { name: 'report:1' })).catch(() => {})
       await Promise.resolve(app.addTask(() => 1, { name: 'report:2' }))
@@ -62,9 +61,9 @@ t.test('in a real browser', async (t) => {
   }
 
   await t.test('axe finds nothing while it is disconnected', async (t) => {
-    const other = await makeApp(t, { forceCloseConnections: true })
+    const other = await appWithTasks(t, {}, { forceCloseConnections: true })
     await other.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
-    addIdle(other, 'live')
+    other.addTask(untilAborted, { name: 'live' })
     const page = await pages.open(`http://${await listen(other)}/dashboard`)
     await page.locator('.row a', { hasText: 'live' }).waitFor()
     await other.close()

@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import tasksDashboard from '../../lib/control/dashboard'
 import { openPages } from '../fixtures/browser'
-import { addIdle, listen, makeApp, started } from '../fixtures/control'
+import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 
 t.test('in a real browser', async (t) => {
   const pages = await openPages(t)
@@ -13,7 +13,7 @@ t.test('in a real browser', async (t) => {
 
   async function makeDashboard (t: Test, options: object = {}): Promise<FastifyInstance> {
     // A browser connects ahead of need, and Node waits for a connection on which nothing was ever asked.
-    const app = await makeApp(t, { forceCloseConnections: true })
+    const app = await appWithTasks(t, {}, { forceCloseConnections: true })
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], ...options })
     return app
   }
@@ -51,8 +51,8 @@ t.test('in a real browser', async (t) => {
   await t.test('a task is cancelled by keyboard alone, and the focus stays with its row', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
-    for (const name of ['a/b', 'c']) addIdle(app, name)
-    await started(app, 'c')
+    for (const name of ['a/b', 'c']) app.addTask(untilAborted, { name })
+    await started(app.getTask('c')!)
     const page = await open(`http://${address}/dashboard/?sort=name`)
     await row(page, 'a/b').waitFor()
     await page.getByRole('button', { name: 'Cancel a/b' }).click()
@@ -84,8 +84,8 @@ t.test('in a real browser', async (t) => {
   await t.test('a row that leaves the list hands its focus to the next, and the last to the search', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
-    for (const name of ['a', 'b']) addIdle(app, name)
-    await started(app, 'b')
+    for (const name of ['a', 'b']) app.addTask(untilAborted, { name })
+    await started(app.getTask('b')!)
     const page = await open(`http://${address}/dashboard/?sort=name&state=live`)
     await row(page, 'b').waitFor()
     for (const next of ['b', 'Search names']) {
@@ -99,8 +99,7 @@ t.test('in a real browser', async (t) => {
   await t.test('ended tasks are purged when that was confirmed', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
-    addIdle(app, 'a')
-    await started(app, 'a')
+    await started(app.addTask(untilAborted, { name: 'a' }))
     await app.cancelTask('a')
     const page = await open(`http://${address}/dashboard/`)
     await row(page, 'a').waitFor()
@@ -118,8 +117,8 @@ t.test('in a real browser', async (t) => {
     }
     const app = await makeDashboard(t, { onRequest: [refuse] })
     const address = await listen(app)
-    for (const name of ['kept', 'ended']) addIdle(app, name)
-    await started(app, 'ended')
+    for (const name of ['kept', 'ended']) app.addTask(untilAborted, { name })
+    await started(app.getTask('ended')!)
     await app.cancelTask('ended')
     const page = await open(`http://${address}/dashboard`)
     await page.getByRole('button', { name: 'Cancel kept' }).click()
@@ -136,8 +135,8 @@ t.test('in a real browser', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
     const tasks = ['<img src=x onerror=alert(1)>', '__proto__', 'evil\u2066gpj\u2069.exe', '   ', 'n'.repeat(300)]
-    for (const each of tasks) addIdle(app, each)
-    await started(app, 'n'.repeat(300))
+    for (const each of tasks) app.addTask(untilAborted, { name: each })
+    await started(app.getTask('n'.repeat(300))!)
     const page = await open(`http://${address}/dashboard?sort=name`)
     await row(page, '__proto__').waitFor()
     t.equal(await page.locator('#tasks img').count(), 0)
@@ -155,8 +154,8 @@ t.test('in a real browser', async (t) => {
   await t.test('tasks are searched, filtered and sorted, and the address brings the view back', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
-    for (const each of ['report:1', 'report:10', 'report:9', 'plain']) addIdle(app, each)
-    await started(app, 'plain')
+    for (const each of ['report:1', 'report:10', 'report:9', 'plain']) app.addTask(untilAborted, { name: each })
+    await started(app.getTask('plain')!)
     await app.cancelTask('plain')
     const page = await open(`http://${address}/dashboard?keep=this`)
     await page.selectOption('#filter', 'live')
@@ -183,8 +182,8 @@ t.test('in a real browser', async (t) => {
   await t.test('all that match are cancelled, after a question that says how many, with a reason', async (t) => {
     const app = await makeDashboard(t, { exposeErrors: true })
     const address = await listen(app)
-    for (const name of ['report:1', 'report:2', 'mail:1', 'Report:3']) addIdle(app, name, { group: name[0] })
-    await started(app, 'Report:3')
+    for (const name of ['report:1', 'report:2', 'mail:1', 'Report:3']) app.addTask(untilAborted, { name, group: name[0] })
+    await started(app.getTask('Report:3')!)
     const page = await open(`http://${address}/dashboard?sort=name`)
     const cancel = async (question: string, button: string, reason = ''): Promise<void> => {
       await page.locator('#cancel-matching').click()
@@ -214,8 +213,8 @@ t.test('in a real browser', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
     const odd = ['.', '..', '\ud800']
-    for (const name of odd) addIdle(app, name, { ttl: 60_000 })
-    await started(app, '\ud800')
+    for (const name of odd) app.addTask(untilAborted, { name, ttl: 60_000 })
+    await started(app.getTask('\ud800')!)
     const page = await open(`http://${address}/dashboard?sort=name`)
     for (const [name, label] of [['.', '.'], ['..', '..'], ['\ud800', 'U+D800']]) {
       await page.getByRole('link', { name: label, exact: true }).click()
@@ -231,7 +230,7 @@ t.test('in a real browser', async (t) => {
   await t.test('groups and name prefixes have numbers of their own, and the process says which it is', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
-    addIdle(app, 'report:live', { group: 'g' })
+    app.addTask(untilAborted, { name: 'report:live', group: 'g' })
     await app.addTask(() => 1, { name: 'report:1', group: 'g' })
     await Promise.resolve(app.addTask(() => { throw new Error() }, { name: 'report:2' })).catch(() => {})
     const page = await open(`http://${address}/dashboard`)
@@ -252,8 +251,7 @@ t.test('in a real browser', async (t) => {
     const address = await listen(app)
     const failed = app.addTask(async () => { throw Object.assign(new Error('no table'), { code: 'E_DB' }) }, { name: 'import:1' })
     await t.rejects(Promise.resolve(failed))
-    addIdle(app, 'leased', { ttl: 60_000 })
-    await started(app, 'leased')
+    await started(app.addTask(untilAborted, { name: 'leased', ttl: 60_000 }))
     app.getTask('leased')!.updateProgress({ rows: 7 })
     const page = await open(`http://${address}/dashboard?task=import%3A1`)
     const details = page.locator('#details')
@@ -272,12 +270,11 @@ t.test('in a real browser', async (t) => {
   await t.test('paused, the rows stay as they are while the counts go on', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
-    addIdle(app, 'a')
-    await started(app, 'a')
+    await started(app.addTask(untilAborted, { name: 'a' }))
     const page = await open(`http://${address}/dashboard`)
     await row(page, 'a').waitFor()
     await page.getByRole('button', { name: 'Pause' }).click()
-    addIdle(app, 'b')
+    app.addTask(untilAborted, { name: 'b' })
     await app.cancelTask('a')
     await page.locator('[data-total=cancelled]', { hasText: '1' }).waitFor()
     await page.locator('[data-total=live]', { hasText: '1' }).waitFor()
@@ -292,8 +289,7 @@ t.test('in a real browser', async (t) => {
   await t.test('disconnected, nothing moves and nothing can be done; it comes back with the server', async (t) => {
     const first = await makeDashboard(t)
     const address = await listen(first)
-    addIdle(first, 'before', { ttl: 60_000 })
-    await started(first, 'before')
+    await started(first.addTask(untilAborted, { name: 'before', ttl: 60_000 }))
     const page = await open(`http://${address}/dashboard`)
     await row(page, 'before').waitFor()
     await first.close()
@@ -306,7 +302,7 @@ t.test('in a real browser', async (t) => {
     const second = await makeDashboard(t)
     const [host, port] = address.split(':')
     await second.listen({ host, port: Number(port) })
-    addIdle(second, 'after')
+    second.addTask(untilAborted, { name: 'after' })
     await page.locator('#connection[data-state=live]').waitFor()
     await row(page, 'after').waitFor()
     await row(page, 'before').waitFor({ state: 'detached' })
@@ -339,7 +335,7 @@ t.test('in a real browser', async (t) => {
   })
 
   await t.test('behind a proxy that changes the Host the page says what to set', async (t) => {
-    const app = await makeApp(t, { forceCloseConnections: true, rewriteUrl: (request) => { request.headers.host = 'inner.example'; return request.url! } })
+    const app = await appWithTasks(t, {}, { forceCloseConnections: true, rewriteUrl: (request) => { request.headers.host = 'inner.example'; return request.url! } })
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
     const page = await open(`http://${await listen(app)}/dashboard`, {}, '#connection[data-state=denied]')
     t.equal(await page.locator('#connection').textContent(), 'Origin not allowed')
@@ -347,7 +343,7 @@ t.test('in a real browser', async (t) => {
   })
 
   await t.test('replies that a hook has wrapped are not taken for no tasks', async (t) => {
-    const app = await makeApp(t, { forceCloseConnections: true })
+    const app = await appWithTasks(t, {}, { forceCloseConnections: true })
     app.addHook('onSend', async (_request, reply, payload) => /json/.test(String(reply.getHeader('content-type'))) ? `{"data":${String(payload)}}` : payload)
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
     const page = await open(`http://${await listen(app)}/dashboard`, {}, '#connection[data-state=lost]')
@@ -358,8 +354,8 @@ t.test('in a real browser', async (t) => {
   await t.test('of 2,000 tasks only those in view are in the document, and the others are one key away', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
-    for (let i = 0; i < 2_000; i++) addIdle(app, `task:${i}`)
-    await started(app, 'task:1999')
+    for (let i = 0; i < 2_000; i++) app.addTask(untilAborted, { name: `task:${i}` })
+    await started(app.getTask('task:1999')!)
     for (const width of [320, 400, 768, 820, 1280, 2560]) {
       const page = await open(`http://${address}/dashboard?sort=name`, { viewport: { width, height: 800 } })
       await page.locator('#hits', { hasText: '2,000 tasks' }).waitFor()

@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core'
 import tasksDashboard from '../../lib/control/dashboard'
 import { kJobsControlBackend } from '../../lib/shared/control-backend'
 import { openPages } from '../fixtures/browser'
-import { addIdle, listen, makeApp, started } from '../fixtures/control'
+import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 import { FakeJobs } from '../fixtures/fake-jobs'
 
 async function serve (t: Test, serve: 'jobs' | Array<'tasks' | 'jobs'>) {
@@ -14,7 +14,7 @@ async function serve (t: Test, serve: 'jobs' | Array<'tasks' | 'jobs'>) {
   Object.assign(jobs.jobs[249], { state: 'running', endedAt: undefined })
   Object.assign(jobs.jobs[248], { name: 'thumbnail:7', kind: 'thumbnail', queue: 'media', state: 'failed', attempts: 3, error: { code: 'E_SIZE', message: 'secret' } })
   Object.assign(jobs.jobs[10], { state: 'pending', startedAt: undefined, endedAt: undefined })
-  const app = await makeApp(t, { forceCloseConnections: true })
+  const app = await appWithTasks(t, {}, { forceCloseConnections: true })
   app.decorate(kJobsControlBackend, jobs.backend)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], serve })
   return { app, jobs, url: `http://${await listen(app)}/dashboard` }
@@ -40,8 +40,7 @@ t.test('in a real browser', async (t) => {
 
   await t.test('tasks and jobs have a tab each, with an address', async (t) => {
     const { app, url } = await serve(t, ['tasks', 'jobs'])
-    addIdle(app, 'a task')
-    await started(app, 'a task')
+    await started(app.addTask(untilAborted, { name: 'a task' }))
     const page = await pages.open(url)
     await row(page, 'a task').waitFor()
     await link(page, 'Jobs').click()

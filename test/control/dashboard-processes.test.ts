@@ -1,10 +1,8 @@
 import mqemitter from 'mqemitter'
-import Fastify from 'fastify'
 import t, { type Test } from 'tap'
-import fastifyTasks from '../../index'
 import tasksDashboard from '../../lib/control/dashboard'
 import { openPages } from '../fixtures/browser'
-import { addIdle, listen, started } from '../fixtures/control'
+import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 
 t.test('in a real browser', async (t) => {
   const pages = await openPages(t)
@@ -12,9 +10,7 @@ t.test('in a real browser', async (t) => {
   const emitter = mqemitter()
 
   async function member (t: Test) {
-    const app = Fastify({ forceCloseConnections: true })
-    t.teardown(() => app.close())
-    await app.register(fastifyTasks, { emitter } as object)
+    const app = await appWithTasks(t, { emitter }, { forceCloseConnections: true })
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
     const address = await listen(app)
     return { app, url: `http://${address}/dashboard` }
@@ -23,8 +19,8 @@ t.test('in a real browser', async (t) => {
   await t.test('the tasks of all processes are shown with their process, narrowed to one, and acted on where they are', async (t) => {
     const [here, there] = [await member(t), await member(t)]
     for (const [{ app }, own] of [[here, 'here'], [there, 'there']] as const) {
-      for (const name of [own, 'both']) addIdle(app, name)
-      await started(app, 'both')
+      for (const name of [own, 'both']) app.addTask(untilAborted, { name })
+      await started(app.getTask('both')!)
     }
     const page = await pages.open(`${here.url}?sort=name`, { viewport: { width: 1600, height: 900 } })
     const rows = page.locator('#tasks .rows [role=row]')

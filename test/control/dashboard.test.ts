@@ -7,7 +7,7 @@ import websocket from '@fastify/websocket'
 import t from 'tap'
 import tasksDashboard from '../../lib/control/dashboard'
 import { script, style } from '../../lib/control/dashboard/assets'
-import { listen, makeApp } from '../fixtures/control'
+import { appWithTasks, listen } from '../fixtures/app'
 
 const root = resolve(__dirname, '../..')
 
@@ -22,7 +22,7 @@ const HEADERS = {
 }
 
 t.test('the page and what belongs to it are served, with a strict policy', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksDashboard, { prefix: '/ops/dashboard', onRequest: [] })
   for (const [url, folder] of [['/ops/dashboard/', ''], ['/ops/dashboard', 'dashboard/'], ['/ops/dashboard?x=/', 'dashboard/']]) {
     const page = await app.inject(url)
@@ -52,13 +52,13 @@ t.test('the bundled page is the one that the sources make, with the licences of 
 })
 
 t.test('the links of the page survive a prefix with a character that HTML knows', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksDashboard, { prefix: '/~r&d-1.0_x', onRequest: [] })
   t.match((await app.inject('/~r&d-1.0_x')).body, 'src="~r%26d-1.0_x/dashboard.js"')
 })
 
 t.test('swagger describes its routes, and neither the page, its files nor the feed', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(swagger)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
   await app.ready()
@@ -70,7 +70,7 @@ t.test('it needs Fastify 5 and the tasks', async (t) => {
 })
 
 t.test('messages of errors are exposed by opt-in, on its routes and its feed', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(websocket)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], exposeErrors: true })
   await app.ready()
@@ -83,7 +83,7 @@ t.test('messages of errors are exposed by opt-in, on its routes and its feed', a
 })
 
 t.test('the hooks guard the page, its files, its routes and its feed', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: async (_request, reply) => reply.code(401).send() })
   for (const path of ['', '/', '/dashboard.css', '/dashboard.js', '/icon.svg', '/api', '/api/x', '/feed']) {
     t.equal((await app.inject(`/dashboard${path}`)).statusCode, 401, path)
@@ -94,7 +94,7 @@ t.test('the hooks guard the page, its files, its routes and its feed', async (t)
 })
 
 t.test('a foreign page cannot act with the password that the browser keeps', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], allowedOrigins: ['https://ops.example.com'] })
   const purge = (origin: string) => app.inject({ method: 'POST', url: '/dashboard/api/purge', headers: { origin } })
   t.equal((await purge('https://evil.example')).statusCode, 403)
@@ -118,7 +118,7 @@ t.test('wrong options are refused', async (t) => {
     [{ onRequest: [], serve: ['tasks', 'x'] }, "Option 'serve' must be 'tasks', 'jobs' or ['tasks', 'jobs'], got [ 'tasks', 'x' ]"],
     [{ onRequest: [], serve: ['tasks', 'jobs'] }, /fastify-tasks\/jobs/]
   ] as const) {
-    const app = await makeApp(t)
+    const app = await appWithTasks(t)
     await t.rejects(Promise.resolve(app.register(tasksDashboard, options as any)), { message })
   }
 })

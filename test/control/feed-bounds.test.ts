@@ -7,8 +7,7 @@ import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import tasksFeed from '../../lib/control/feed'
 import { kJobsControlBackend, type ControlBackend, type LiveEntry } from '../../lib/shared/control-backend'
-import type { LogLine } from '../fixtures/app'
-import { addIdle, listen, makeApp } from '../fixtures/control'
+import { appWithTasks, listen, type LogLine, untilAborted } from '../fixtures/app'
 
 const HANDSHAKE = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==']
 
@@ -35,7 +34,7 @@ async function join (t: Test, address: string, query = ''): Promise<{ socket: We
 async function feedApp (t: Test, options: object = {}): Promise<{ app: FastifyInstance, address: string, drops: LogLine[] }> {
   const drops: LogLine[] = []
   const stream = { write: (line: string) => { if (line.includes('was dropped')) drops.push(JSON.parse(line)) } }
-  const app = await makeApp(t, { logger: { level: 'info', stream } })
+  const app = await appWithTasks(t, {}, { logger: { level: 'info', stream } })
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [], ...options })
   return { app, address: await listen(app), drops }
 }
@@ -45,12 +44,12 @@ const until = async (condition: () => boolean): Promise<void> => { while (!condi
 
 t.test('a client gets each live task once, however many they are and whatever happens meanwhile', async (t) => {
   const { app, address } = await feedApp(t)
-  const old = Array.from({ length: 3_000 }, (_, i) => addIdle(app, `old-${i}`))
+  const old = Array.from({ length: 3_000 }, (_, i) => app.addTask(untilAborted, { name: `old-${i}` }))
   await immediate()
   const client = await join(t, address)
   for (let i = 0; i < 300; i++) {
     old[i * 7].updateProgress(i % 100)
-    addIdle(app, `new-${i}`)
+    app.addTask(untilAborted, { name: `new-${i}` })
     if (i % 3 === 0) old[i * 9].cancel()
     if (i % 10 === 0) await immediate()
   }
@@ -66,7 +65,7 @@ t.test('a client gets each live task once, however many they are and whatever ha
 
 t.test('snapshots come in the order added', async (t) => {
   const { app, address } = await feedApp(t)
-  for (let i = 0; i < 250; i++) addIdle(app, `t-${i}`)
+  for (let i = 0; i < 250; i++) app.addTask(untilAborted, { name: `t-${i}` })
   await immediate()
   const client = await join(t, address)
   await client.until(() => client.messages.length === 250)
@@ -75,8 +74,8 @@ t.test('snapshots come in the order added', async (t) => {
 
 t.test('group and prefix narrow what is sent', async (t) => {
   const { app, address } = await feedApp(t)
-  const add = (name: string, group?: string): void => { addIdle(app, name, { group }) }
-  for (let i = 0; i < 2_500; i++) addIdle(app)
+  const add = (name: string, group?: string): void => { app.addTask(untilAborted, { name, group }) }
+  for (let i = 0; i < 2_500; i++) app.addTask(untilAborted)
   add('a-1', 'g'); add('b-1', 'g'); add('a-2')
   await immediate()
   const clients = await Promise.all(['', '?group=g', '?prefix=a-', '?group=g&prefix=a-', '?group=none'].map((query) => join(t, address, query)))
@@ -95,7 +94,7 @@ t.test('group and prefix narrow what is sent', async (t) => {
 t.test('a message that is larger than maxBuffer reaches a client that reads, before and after events', async (t) => {
   const { app, address, drops } = await feedApp(t, { maxBuffer: 1_000 })
   const large = 'x'.repeat(100_000) + 'é✓'
-  const tasks = Array.from({ length: 30 }, (_, i) => addIdle(app, `t-${i}`))
+  const tasks = Array.from({ length: 30 }, (_, i) => app.addTask(untilAborted, { name: `t-${i}` }))
   await immediate()
   for (const task of tasks) task.updateProgress({ large })
   const client = await join(t, address)
@@ -110,7 +109,7 @@ t.test('a message that is larger than maxBuffer reaches a client that reads, bef
 
 t.test('what waits is bounded from the first byte, and shared by all who do not read', async (t) => {
   const { app, address } = await feedApp(t, { maxBuffer: 64 * 1024 })
-  for (let i = 0; i < 200; i++) addIdle(app, `t-${i}`)
+  for (let i = 0; i < 200; i++) app.addTask(untilAborted, { name: `t-${i}` })
   await immediate()
   for (const task of app.tasks) task.updateProgress({ large: 'x'.repeat(100_000) })
   await immediate()
@@ -127,7 +126,7 @@ t.test('what waits is bounded from the first byte, and shared by all who do not 
 
 t.test('a burst of events reaches a client that reads, and drops one that does not', async (t) => {
   const { app, address, drops } = await feedApp(t, { stallTimeout: 600_000 })
-  const tasks = Array.from({ length: 4_000 }, (_, i) => addIdle(app, `t-${i}`))
+  const tasks = Array.from({ length: 4_000 }, (_, i) => app.addTask(untilAborted, { name: `t-${i}` }))
   await immediate()
   for (const task of tasks) task.updateProgress({ text: 'x'.repeat(2_000) })
   const client = await join(t, address)
@@ -142,7 +141,7 @@ t.test('a burst of events reaches a client that reads, and drops one that does n
 
 t.test('a client that reads nothing for stallTimeout is dropped, one that reads slowly is not', async (t) => {
   const { app, address, drops } = await feedApp(t, { stallTimeout: 200 })
-  for (let i = 0; i < 400; i++) addIdle(app, `t-${i}`)
+  for (let i = 0; i < 400; i++) app.addTask(untilAborted, { name: `t-${i}` })
   await immediate()
   for (const task of app.tasks) task.updateProgress({ large: 'x'.repeat(50_000) })
   const slow = stall(t, address)
@@ -182,7 +181,7 @@ t.test('a client that answers no ping within 30 s is dropped, one that does is n
 
 t.test('a close does not wait for clients that read nothing beside 100,000 tasks', async (t) => {
   const { app, address } = await feedApp(t)
-  for (let i = 0; i < 100_000; i++) addIdle(app)
+  for (let i = 0; i < 100_000; i++) app.addTask(untilAborted)
   await immediate()
   for (let i = 0; i < 21; i++) stall(t, address)
   await until(() => app.tasks.listenerCount('start') === 1)
@@ -196,7 +195,7 @@ t.test('a close does not wait for clients that read nothing beside 100,000 tasks
 async function backendApp (t: Test, live: ControlBackend['live']) {
   const drops: LogLine[] = []
   const stream = { write: (line: string) => { if (line.includes('was dropped')) drops.push(JSON.parse(line)) } }
-  const app = await makeApp(t, { logger: { level: 'info', stream } })
+  const app = await appWithTasks(t, {}, { logger: { level: 'info', stream } })
   let listener!: Parameters<ControlBackend['subscribe']>[0]
   let onGone!: (process: any) => void
   const exposed: unknown[] = []
@@ -290,7 +289,7 @@ t.test('what is wrong with the options is said', async (t) => {
     [{ serve: ['tasks'] }, /Option 'serve' must be 'tasks' or 'jobs'/],
     [{ serve: 'jobs' }, /Register fastify-tasks\/jobs before routes, feed or dashboard/]
   ] as const) {
-    const app = await makeApp(t)
+    const app = await appWithTasks(t)
     await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [], ...options } as any)), { message })
   }
 })

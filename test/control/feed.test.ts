@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import tasksFeed from '../../lib/control/feed'
-import { addIdle, listen, makeApp, started } from '../fixtures/control'
+import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 import { join } from '../fixtures/feed-client'
 
 /** The status with which the server answers a handshake that it refuses. */
@@ -25,24 +25,22 @@ function refusal (url: string, options: WebSocket.ClientOptions = {}): Promise<n
 }
 
 t.test('a client that reads the list elsewhere is told only of what happens', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const address = await listen(app)
-  addIdle(app, 'idle')
-  await started(app, 'idle')
+  await started(app.addTask(untilAborted, { name: 'idle' }))
   const client = await join(`ws://${address}/feed?snapshots=false`)
-  addIdle(app, 'next')
+  app.addTask(untilAborted, { name: 'next' })
   t.match(await client.until(1), [{ event: 'start', task: { name: 'next' } }])
   t.equal((await fetch(`http://${address}/feed?snapshots=x`)).status, 400)
 })
 
 t.test('a client is told of the live tasks, then of what happens', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const address = await listen(app)
   await app.addTask(() => {}, { name: 'over' })
-  addIdle(app, 'idle', { ttl: 60_000 })
-  await started(app, 'idle')
+  await started(app.addTask(untilAborted, { name: 'idle', ttl: 60_000 }))
   const client = await join(`ws://${address}/feed`)
   await client.until(1)
   const task = app.addTask(async (_app, task) => { task.updateProgress(50); throw Object.assign(new Error('password'), { code: 'E_DB' }) }, { name: 'work' })
@@ -58,7 +56,7 @@ t.test('a client is told of the live tasks, then of what happens', async (t) => 
 })
 
 t.test('messages of errors are exposed by opt-in', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [], exposeErrors: true })
   const client = await join(`ws://${await listen(app)}/feed`)
   await Promise.resolve(app.addTask(() => { throw new Error('text') })).catch(() => {})
@@ -66,7 +64,7 @@ t.test('messages of errors are exposed by opt-in', async (t) => {
 })
 
 t.test('many clients share one listener, and none is left', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const address = await listen(app)
   t.equal(app.tasks.listenerCount('start'), 0)
@@ -80,7 +78,7 @@ t.test('many clients share one listener, and none is left', async (t) => {
 })
 
 t.test('the websocket plugin that the user registered is used', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(fastifyWebsocket)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   await app.ready()
@@ -92,7 +90,7 @@ t.test('the websocket plugin that the user registered is used', async (t) => {
 })
 
 t.test('two feeds share a server', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   let handshakes = 0
   const onRequest = async (): Promise<void> => { handshakes++ }
   await app.register(tasksFeed, { prefix: '/a', onRequest })
@@ -106,7 +104,7 @@ t.test('two feeds share a server', async (t) => {
 })
 
 t.test('a foreign origin is refused unless it is allowed', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [], allowedOrigins: ['https://ops.example.com'] })
   const address = await listen(app)
   const url = `ws://${address}/feed`
@@ -120,7 +118,7 @@ t.test('a foreign origin is refused unless it is allowed', async (t) => {
 })
 
 t.test('the hooks guard the handshake', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, {
     prefix: '/feed',
     onRequest: async (request, reply) => { if (request.headers.authorization !== 'Bearer yes') return reply.code(401).send() }
@@ -133,7 +131,7 @@ t.test('the hooks guard the handshake', async (t) => {
 })
 
 t.test('a request without a WebSocket upgrade is answered with 426', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const address = await listen(app)
   const plain = await fetch(`http://${address}/feed`)
@@ -161,7 +159,7 @@ const UPGRADE = [
 ]
 
 t.test('an upgrade of what is no feed is hung up', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const socket = ask(t, await listen(app), 'GET /unknown HTTP/1.1', ...UPGRADE).resume()
   await once(socket, 'close')
@@ -169,7 +167,7 @@ t.test('an upgrade of what is no feed is hung up', async (t) => {
 })
 
 t.test('a handshake that is refused before the websocket plugin saw it is hung up, a plain request is not', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   app.addHook('onRequest', async (_request, reply) => reply.code(401).send())
   await app.register(fastifyWebsocket)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
@@ -189,7 +187,7 @@ function stall (address: string) {
 }
 
 t.test('a client that stops reading is dropped at the bound', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   const maxBuffer = 64 * 1024
   await app.register(fastifyWebsocket)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [], maxBuffer })
@@ -199,8 +197,8 @@ t.test('a client that stops reading is dropped at the bound', async (t) => {
   const [socket] = app.websocketServer.clients
   let most = 0
   let events = 0
-  const task = addIdle(app, 'idle')
-  await started(app, 'idle')
+  const task = app.addTask(untilAborted, { name: 'idle' })
+  await started(task)
   const before = process.memoryUsage().rss
   while (events++ < 100_000) {
     task.updateProgress({ events, padding: 'x'.repeat(200) })
@@ -214,17 +212,17 @@ t.test('a client that stops reading is dropped at the bound', async (t) => {
 })
 
 t.test('however many tasks are live, a client is not dropped for what it begins with', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [], maxBuffer: 1 })
   const address = await listen(app)
-  for (let i = 0; i < 5_000; i++) addIdle(app)
+  for (let i = 0; i < 5_000; i++) app.addTask(untilAborted)
   await new Promise((resolve) => setImmediate(resolve))
   const client = await join(`ws://${address}/feed`)
   t.equal((await client.until(5_000)).length, 5_000)
 })
 
 t.test('a close does not wait for stalled clients', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const address = await listen(app)
   for (let i = 0; i < 1_000; i++) stall(address)
@@ -236,7 +234,7 @@ t.test('a close does not wait for stalled clients', async (t) => {
 })
 
 t.test('an upgrade that comes while the app closes is hung up, unless another listens for it', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const closing = new Promise<void>((resolve) => app.addHook('preClose', (done) => { resolve(); done() }))
   const address = await listen(app)
@@ -277,7 +275,7 @@ function replaceModule (t: Test, name: string, answer: () => unknown): void {
 
 t.test('without @fastify/websocket the registration says what to install', async (t) => {
   replaceModule(t, '@fastify/websocket', () => { throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' }) })
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [] })), {
     code: 'FST_ERR_TASK_MISSING_WEBSOCKET', message: /npm install @fastify\/websocket/, cause: { code: 'MODULE_NOT_FOUND' }
   })
@@ -287,13 +285,13 @@ t.test('with a @fastify/websocket of another range the registration says what to
   let version = ''
   replaceModule(t, '@fastify/websocket/package.json', () => ({ version }))
   for (version of ['10.0.1', '11.0.0', '11.2.9', '11.3.1', '12.0.0', '12.3.2']) {
-    const app = await makeApp(t)
+    const app = await appWithTasks(t)
     await t.rejects(Promise.resolve(app.register(tasksFeed, { onRequest: [] })), {
       code: 'FST_ERR_TASK_UNSUPPORTED_WEBSOCKET', message: new RegExp(`got ${version}: npm install @fastify/websocket@\\^11\\.3\\.2$`)
     })
   }
   for (version of ['11.3.2', '11.3.10', '11.4.0', '11.3.2-pre.1']) {
-    const app = await makeApp(t)
+    const app = await appWithTasks(t)
     await app.register(tasksFeed, { onRequest: [] })
     t.ok(app.hasPlugin('fastify-tasks'), version)
   }
@@ -309,7 +307,7 @@ t.test('wrong options are refused', async (t) => {
     [{ onRequest: [], maxBuffer: 1.5 }, "Option 'maxBuffer' must be a positive integer (bytes), got 1.5"]
   ]
   for (const [options, message] of wrong) {
-    const app = await makeApp(t)
+    const app = await appWithTasks(t)
     await t.rejects(Promise.resolve(app.register(tasksFeed, options as any)), { message })
   }
 })
@@ -319,7 +317,7 @@ t.test('it needs Fastify 5 and the tasks', async (t) => {
 })
 
 t.test('swagger is not told of it', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(swagger)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   await app.ready()

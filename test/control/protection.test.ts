@@ -8,7 +8,7 @@ import type { AccessOptions } from '../../lib/control/access'
 import tasksDashboard from '../../lib/control/dashboard'
 import tasksFeed from '../../lib/control/feed'
 import tasksRoutes from '../../lib/control/routes'
-import { addIdle, listen, makeApp, started } from '../fixtures/control'
+import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 
 const GUARDED = [
   ['GET', '/tasks'], ['GET', '/tasks/idle'], ['POST', '/tasks/idle/heartbeat'], ['POST', '/tasks/purge'], ['DELETE', '/tasks/idle'],
@@ -36,8 +36,7 @@ async function checkGuard (t: Test, app: FastifyInstance, onRequest: AccessOptio
   await app.register(tasksFeed, { prefix: '/feed', onRequest })
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest })
   const address = await listen(app)
-  addIdle(app, 'idle', { ttl: 60_000 })
-  await started(app, 'idle')
+  await started(app.addTask(untilAborted, { name: 'idle', ttl: 60_000 }))
   for (const [method, url] of GUARDED) {
     t.equal((await app.inject({ method, url })).statusCode, 401, `${method} ${url}`)
     t.equal((await app.inject({ method, url, headers: { authorization: 'Basic d3Jvbmc6d3Jvbmc=' } })).statusCode, 401, `${method} ${url}`)
@@ -60,20 +59,20 @@ async function validate (username: string, password: string) {
 }
 
 t.test('@fastify/bearer-auth guards every route, the page and the handshake', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(fastifyBearerAuth, { keys: new Set(['secret']), addHook: false })
   await checkGuard(t, app, app.verifyBearerAuth!, 'Bearer secret')
 })
 
 t.test('@fastify/basic-auth guards every route, the page and the handshake', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(fastifyBasicAuth, { validate, authenticate: true })
   await checkGuard(t, app, app.basicAuth, basic)
 })
 
 t.test('@fastify/auth guards every route, the page and the handshake, with either of two', async (t) => {
   for (const authorization of [basic, 'Bearer secret']) {
-    const app = await makeApp(t)
+    const app = await appWithTasks(t)
     await app.register(fastifyAuth)
     await app.register(fastifyBearerAuth, { keys: new Set(['secret']), addHook: false, verifyErrorLogLevel: 'debug' })
     await app.register(fastifyBasicAuth, { validate })

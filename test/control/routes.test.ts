@@ -3,14 +3,13 @@ import type { FastifyError, FastifyInstance } from 'fastify'
 import t from 'tap'
 import { kJobsControlBackend, type ControlBackend } from '../../lib/shared/control-backend'
 import tasksRoutes from '../../lib/control/routes'
-import { addIdle, listen, makeApp, started } from '../fixtures/control'
+import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 
 t.test('the routes', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  addIdle(app, 'idle', { ttl: 60_000 })
-  await started(app, 'idle')
+  await started(app.addTask(untilAborted, { name: 'idle', ttl: 60_000 }))
 
   t.test('list the tasks, of one state if asked', async (t) => {
     for (const url of ['/tasks', '/tasks/', '/tasks?state=running']) {
@@ -51,7 +50,7 @@ t.test('the routes', async (t) => {
   })
 
   t.test('refuse the heartbeat of a task without a lease', async (t) => {
-    addIdle(app, 'free')
+    app.addTask(untilAborted, { name: 'free' })
     const reply = await app.inject({ method: 'POST', url: '/tasks/free/heartbeat' })
     t.equal(reply.statusCode, 409)
     t.equal(reply.json().code, 'FST_ERR_TASK_NO_LEASE')
@@ -84,7 +83,7 @@ t.test('the routes', async (t) => {
   t.test('say when a task goes on after it was cancelled', async (t) => {
     let release!: () => void
     app.addTask(() => new Promise<void>((resolve) => { release = resolve }), { name: 'ignoresSignal' })
-    await started(app, 'ignoresSignal')
+    await started(app.getTask('ignoresSignal')!)
     const reply = await app.inject({ method: 'DELETE', url: '/tasks/ignoresSignal' })
     t.equal(reply.statusCode, 202)
     t.equal(reply.json().state, 'cancelling')
@@ -92,8 +91,8 @@ t.test('the routes', async (t) => {
   })
 
   t.test('show how an unnamed task ended that they cancelled', async (t) => {
-    const { name } = addIdle(app)
-    await started(app, name)
+    const { name } = app.addTask(untilAborted)
+    await started(app.getTask(name)!)
     t.match((await app.inject({ method: 'DELETE', url: `/tasks/${name}` })).json(), { name, state: 'cancelled' })
     t.equal((await app.inject(`/tasks/${name}`)).statusCode, 404)
   })
@@ -119,10 +118,10 @@ async function walk (app: FastifyInstance, query: string): Promise<string[][]> {
 }
 
 t.test('the list comes in pages, the newest first', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  for (let i = 0; i < 250; i++) addIdle(app, `t-${i}`)
+  for (let i = 0; i < 250; i++) app.addTask(untilAborted, { name: `t-${i}` })
   const names = Array.from({ length: 250 }, (_, i) => `t-${249 - i}`)
   t.same(await walk(app, ''), [names.slice(0, 100), names.slice(100, 200), names.slice(200)])
   t.same(await walk(app, 'limit=125'), [names.slice(0, 125), names.slice(125)])
@@ -131,16 +130,16 @@ t.test('the list comes in pages, the newest first', async (t) => {
 })
 
 t.test('what is live throughout is in exactly one page, whatever comes and goes', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  for (let i = 0; i < 300; i++) addIdle(app, i % 3 === 0 ? `keep-${i}` : undefined)
+  for (let i = 0; i < 300; i++) app.addTask(untilAborted, { name: i % 3 === 0 ? `keep-${i}` : undefined })
   const seen: string[] = []
   let after = ''
   do {
     const { tasks, next } = (await app.inject(`/tasks?limit=17${after}`)).json()
     seen.push(...tasks.map(({ name }: { name: string }) => name))
-    for (let i = 0; i < 10; i++) addIdle(app)
+    for (let i = 0; i < 10; i++) app.addTask(untilAborted)
     const victims = [...app.tasks].filter(({ name }) => !name.startsWith('keep-'))
     for (let i = 0; i < 25; i++) victims[Math.floor(i * victims.length / 25)].cancel()
     await new Promise((resolve) => setImmediate(resolve))
@@ -150,10 +149,10 @@ t.test('what is live throughout is in exactly one page, whatever comes and goes'
 })
 
 t.test('states, group, prefix, part and names of the tasks narrow the list', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  for (const [name, group] of [['report:1', 'a'], ['report:2', 'b'], ['mail:1', 'a'], ['.', undefined], ['a,b', undefined]] as const) addIdle(app, name, { group })
+  for (const [name, group] of [['report:1', 'a'], ['report:2', 'b'], ['mail:1', 'a'], ['.', undefined], ['a,b', undefined]] as const) app.addTask(untilAborted, { name, group })
   await Promise.allSettled([app.addTask(() => { throw new Error() }, { name: 'failed' })])
   for (const [query, expected] of [
     ['group=a', ['mail:1', 'report:1']],
@@ -176,7 +175,7 @@ t.test('states, group, prefix, part and names of the tasks narrow the list', asy
 })
 
 t.test('a page beside 100,000 tasks does not keep the event loop, also when nothing matches', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
   for (let i = 0; i < 100_000; i++) app.addTask(() => new Promise(() => {}))
@@ -190,11 +189,11 @@ t.test('a page beside 100,000 tasks does not keep the event loop, also when noth
 })
 
 t.test('a summary comes with the page when it is asked for', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  addIdle(app, 'a', { group: 'g' })
-  addIdle(app, 'summary')
+  app.addTask(untilAborted, { name: 'a', group: 'g' })
+  app.addTask(untilAborted, { name: 'summary' })
   await Promise.allSettled([app.addTask(() => { throw new Error() }, { name: 'failed', group: 'g' })])
   const { tasks, summary } = (await app.inject('/tasks?summary=true&limit=1')).json()
   t.equal(tasks.length, 1)
@@ -210,15 +209,15 @@ t.test('a summary comes with the page when it is asked for', async (t) => {
 })
 
 t.test('at most 1,000 groups are summed up', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  for (let i = 0; i < 1_100; i++) addIdle(app, `t-${i}`, { group: `g-${i}` })
+  for (let i = 0; i < 1_100; i++) app.addTask(untilAborted, { name: `t-${i}`, group: `g-${i}` })
   t.equal((await app.inject('/tasks?summary=true')).json().summary.groups.length, 1_000)
 })
 
 t.test('all that match a filter are cancelled together', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
   const cancel = async (payload: unknown, query = '') => {
@@ -266,12 +265,11 @@ t.test('all that match a filter are cancelled together', async (t) => {
 })
 
 t.test('a name that no path can hold is taken from the query', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   const address = await listen(app)
   for (const name of ['.', '..', 'n'.repeat(3_000)]) {
-    addIdle(app, name, { ttl: 60_000 })
-    await started(app, name)
+    await started(app.addTask(untilAborted, { name, ttl: 60_000 }))
     const ask = async (method: string, path: string) => await fetch(`http://${address}/tasks/${path}?name=${encodeURIComponent(name)}`, { method })
     t.match(await (await ask('GET', '-')).json(), { name })
     t.equal((await ask('POST', '-/heartbeat')).status, 204)
@@ -281,12 +279,11 @@ t.test('a name that no path can hold is taken from the query', async (t) => {
 })
 
 t.test('a hook of the app that wraps replies leaves these alone', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   app.addHook('preSerialization', async (_request, _reply, payload) => ({ data: payload }))
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  addIdle(app, 'idle', { ttl: 60_000 })
-  await started(app, 'idle')
+  await started(app.addTask(untilAborted, { name: 'idle', ttl: 60_000 }))
   t.equal((await app.inject('/tasks')).json().tasks.length, 1)
   t.equal((await app.inject('/tasks')).headers['content-type'], 'application/json; charset=utf-8')
   t.equal((await app.inject('/tasks/idle')).json().name, 'idle')
@@ -298,7 +295,7 @@ t.test('a hook of the app that wraps replies leaves these alone', async (t) => {
 })
 
 t.test('what an error repeats of a request is clipped', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
   for (const [method, path] of [['GET', ''], ['DELETE', ''], ['POST', '/heartbeat'], ['POST', '']] as const) {
@@ -308,7 +305,7 @@ t.test('what an error repeats of a request is clipped', async (t) => {
 })
 
 t.test('whatever was thrown, its stack leaves only by opt-in and if it has one', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/closed', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/exposed', onRequest: [], exposeErrors: true })
   await app.ready()
@@ -326,7 +323,7 @@ t.test('whatever was thrown, its stack leaves only by opt-in and if it has one',
 })
 
 t.test('a job is retried, and queues are paused and resumed', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   const job = { name: 'a', kind: 'k', attempts: 1, state: 'pending' as const, createdAt: 1 }
   const calls: unknown[] = []
   const source: Partial<ControlBackend> = {
@@ -353,7 +350,7 @@ t.test('a job is retried, and queues are paused and resumed', async (t) => {
 })
 
 t.test('odd names travel, under inject and over a socket', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   const address = await listen(app)
   const names = [
@@ -361,8 +358,7 @@ t.test('odd names travel, under inject and over a socket', async (t) => {
     'heartbeat', 'x/heartbeat', `${'n'.repeat(200)}/heartbeat`, 'a?b#c', ' ', '*', ':name', '<img src=x onerror=alert(1)>'
   ]
   for (const name of names) {
-    addIdle(app, name, { ttl: 60_000 })
-    await started(app, name)
+    await started(app.addTask(untilAborted, { name, ttl: 60_000 }))
     const path = `/tasks/${encodeURIComponent(name)}`
     t.equal((await app.inject(path)).json().name, name)
     t.equal((await app.inject({ method: 'POST', url: `${path}/heartbeat` })).statusCode, 204, name)
@@ -375,24 +371,23 @@ t.test('odd names travel, under inject and over a socket', async (t) => {
 })
 
 t.test("a name that ends in /heartbeat is not taken for another's heartbeat", async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  addIdle(app, 'x', { ttl: 60_000 })
-  await started(app, 'x')
+  await started(app.addTask(untilAborted, { name: 'x', ttl: 60_000 }))
   t.equal((await app.inject({ method: 'POST', url: '/tasks/x%2Fheartbeat' })).statusCode, 404)
   t.equal((await app.inject({ method: 'POST', url: '/tasks/x/heartbeat' })).statusCode, 204)
 })
 
 t.test('an empty body is none, also in an app with a JSON parser of its own', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   app.addContentTypeParser('application/json', async () => { throw new Error("the app's own parser") })
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   t.same((await app.inject({ method: 'POST', url: '/tasks/purge', headers: { 'content-type': 'application/json' } })).json(), { purged: 0 })
 })
 
 t.test('an error leaves with its code alone, unless its message is exposed', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/closed', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/exposed', onRequest: [], serve: 'tasks', exposeErrors: true })
   await app.ready()
@@ -406,10 +401,10 @@ t.test('an error leaves with its code alone, unless its message is exposed', asy
 })
 
 t.test('progress leaves as it was reported', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  const task = addIdle(app, 'idle')
+  const task = app.addTask(untilAborted, { name: 'idle' })
   for (const progress of [0, 33.3, { rows: [1, { of: null }], text: 'é' }]) {
     task.updateProgress(progress)
     t.same((await app.inject('/tasks/idle')).json().progress, progress)
@@ -417,7 +412,7 @@ t.test('progress leaves as it was reported', async (t) => {
 })
 
 t.test('the hooks guard every route, in order', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   const calls: number[] = []
   await app.register(tasksRoutes, {
     prefix: '/tasks',
@@ -427,8 +422,7 @@ t.test('the hooks guard every route, in order', async (t) => {
     ]
   })
   await app.ready()
-  addIdle(app, 'idle', { ttl: 60_000 })
-  await started(app, 'idle')
+  await started(app.addTask(untilAborted, { name: 'idle', ttl: 60_000 }))
   const routes = [
     ['GET', '/tasks'], ['GET', '/tasks/'], ['HEAD', '/tasks'], ['GET', '/tasks/idle'], ['HEAD', '/tasks/idle'], ['DELETE', '/tasks/idle'],
     ['POST', '/tasks/idle/heartbeat'], ['POST', '/tasks/purge'], ['GET', `/tasks/${'n'.repeat(300)}`],
@@ -449,7 +443,7 @@ t.test('wrong options are refused', async (t) => {
     [{ onRequest: [], serve: 'jobs' }, 'Register fastify-tasks/jobs before routes']
   ]
   for (const [options, message] of wrong) {
-    const app = await makeApp(t)
+    const app = await appWithTasks(t)
     await t.rejects(Promise.resolve(app.register(tasksRoutes, { prefix: '/tasks', ...options } as any)), { message })
   }
 })
@@ -459,7 +453,7 @@ t.test('it needs Fastify 5 and the tasks', async (t) => {
 })
 
 t.test('jobs are served from their own source', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   const job = { name: 'a/b', kind: 'k', attempts: 0, state: 'pending' as const, createdAt: 1 }
   const added: unknown[] = []
   const source: Partial<ControlBackend> = {
@@ -485,7 +479,7 @@ t.test('jobs are served from their own source', async (t) => {
 })
 
 t.test("an app's own error handler and hooks answer with the bodies they choose", async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   app.setErrorHandler<FastifyError>((error, _request, reply) => reply.code(error.statusCode!).send({ error: { code: error.code } }))
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/down', onRequest: async (_request, reply) => reply.send({ maintenance: true }) })
@@ -495,20 +489,19 @@ t.test("an app's own error handler and hooks answer with the bodies they choose"
 })
 
 t.test("an app's own compilers need not know JSON schemas", async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   const compiler = ({ schema }: { schema: any }) => schema.safeParse.bind(schema)
   app.setValidatorCompiler(compiler)
   app.setSerializerCompiler(compiler)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  addIdle(app, 'idle')
-  await started(app, 'idle')
+  await started(app.addTask(untilAborted, { name: 'idle' }))
   t.match((await app.inject('/tasks?state=running')).json(), { tasks: [{ name: 'idle' }] })
   t.equal((await app.inject('/tasks?state=asleep')).statusCode, 400)
 })
 
 t.test('swagger describes the routes in Swagger 2 too', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(swagger, { swagger: { info: { title: 'test', version: '1' } } })
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   const verb = async (): Promise<void> => {}
@@ -522,7 +515,7 @@ t.test('swagger describes the routes in Swagger 2 too', async (t) => {
 })
 
 t.test('swagger describes the routes completely', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(swagger, { openapi: { info: { title: 'test', version: '1' } } })
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/again', onRequest: [] })

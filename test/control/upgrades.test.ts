@@ -6,14 +6,13 @@ import { connect, type Socket } from 'node:net'
 import { duplexPair } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
-import Fastify, { type FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import WebSocket, { WebSocketServer } from 'ws'
-import fastifyTasks from '../../index'
 import tasksFeed from '../../lib/control/feed'
 import { Upgrades } from '../../lib/control/feed/upgrades'
 import { cert, key } from '../fixtures/certificate'
-import { addIdle, listen, makeApp, started } from '../fixtures/control'
+import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 
 const HANDSHAKE = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==']
 
@@ -37,16 +36,13 @@ async function answer (socket: Socket, until: RegExp): Promise<string> {
 }
 
 const withFeed = async (t: Test, options = {}): Promise<FastifyInstance> => {
-  const app = await makeApp(t, options)
+  const app = await appWithTasks(t, {}, options)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   return app
 }
 
 t.test('over HTTP/2 the URL of the feed is answered, by every method', async (t) => {
-  const app = Fastify({ http2: true } as object) as unknown as FastifyInstance
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
-  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const app = await withFeed(t, { http2: true })
   const client: ClientHttp2Session = connectHttp2(`http://${await listen(app)}`)
   t.teardown(() => client.destroy())
   const status = async (headers: object): Promise<number> => {
@@ -170,7 +166,7 @@ t.test('an upgrade of a slow route is answered, then hung up', async (t) => {
 })
 
 t.test('an upgrade whose hooks are still busy when the app closes is hung up, and no client of the feed', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   let enter!: () => void
   const entered = new Promise<void>((resolve) => { enter = resolve })
   let goOn!: () => void
@@ -185,7 +181,7 @@ t.test('an upgrade whose hooks are still busy when the app closes is hung up, an
 })
 
 t.test('a reset at any moment of a handshake ends nothing', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: async () => { await wait(10) } })
   const address = await listen(app)
   for (const delay of [0, 0, 1, 2, 5, 9, 10, 11, 15, 20]) {
@@ -202,7 +198,7 @@ t.test('a reset at any moment of a handshake ends nothing', async (t) => {
 })
 
 t.test("WebSocket servers of the caller's own share the server, before and after the feed", async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   const attach = (path: string): WebSocketServer => {
     const server = new WebSocketServer({ noServer: true })
     app.server.on('upgrade', async (request, socket, head) => {
@@ -254,13 +250,12 @@ t.test('a @fastify/websocket that is registered after the feed, or beside it, is
 })
 
 t.test('feeds in sibling scopes, and one twice under one prefix in children, all work', async (t) => {
-  const app = await makeApp(t)
+  const app = await appWithTasks(t)
   for (const prefix of ['/a', '/b']) {
     await app.register(async (child) => { await child.register(tasksFeed, { prefix: '/feed', onRequest: [] }) }, { prefix })
   }
   const address = await listen(app)
-  addIdle(app, 'idle')
-  await started(app, 'idle')
+  await started(app.addTask(untilAborted, { name: 'idle' }))
   for (const path of ['/a/feed', '/b/feed/']) {
     const feed = new WebSocket(`ws://${address}${path}`)
     t.match(JSON.parse(String((await once(feed, 'message'))[0])), { event: 'snapshot', task: { name: 'idle' } }, path)

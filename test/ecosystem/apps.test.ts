@@ -2,30 +2,28 @@
 import { once, on } from 'node:events'
 import { connect } from 'node:http2'
 import { runInNewContext } from 'node:vm'
-import Fastify, { type FastifyInstance } from 'fastify'
-import t, { type Test } from 'tap'
-import fastifyTasks, { type Task } from '../../index'
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import type { Task } from '../../index'
 import tasksDashboard from '../../lib/control/dashboard'
 import tasksFeed from '../../lib/control/feed'
 import tasksRoutes from '../../lib/control/routes'
 import { visit } from '../fixtures/proxied'
+import { appWithTasks, readyApp, untilAborted } from '../fixtures/app'
 
 t.setTimeout(60_000)
 
-async function withControl (t: Test, app: FastifyInstance): Promise<FastifyInstance> {
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
+async function addControl (app: FastifyInstance): Promise<void> {
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
-  app.addTask((_app, { signal }) => once(signal, 'abort'), { name: 'poller' })
-  return app
+  app.addTask(untilAborted, { name: 'poller' })
 }
 
 t.test('a hook of the app that wraps what its routes return leaves the routes of the tasks and the page as they are', async (t) => {
-  const app = Fastify({ forceCloseConnections: true })
+  const app = await appWithTasks(t, {}, { forceCloseConnections: true })
   app.addHook('preSerialization', async (_request, _reply, payload) => ({ data: payload }))
-  await withControl(t, app)
+  await addControl(app)
   app.get('/own', async () => ({ own: true }))
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   t.same(await (await fetch(`${url}/own`)).json(), { data: { own: true } })
@@ -37,7 +35,7 @@ t.test('a hook of the app that wraps what its routes return leaves the routes of
 })
 
 t.test('compilers of the app that know no JSON schema are not asked about the routes of the tasks', async (t) => {
-  const app = Fastify()
+  const app = await appWithTasks(t)
   // As those of fastify-type-provider-zod.
   app.setValidatorCompiler<{ safeParse: (data: unknown) => { data: unknown } }>(({ schema }) => {
     if (typeof schema.safeParse !== 'function') throw new Error('Not a Zod schema')
@@ -47,7 +45,7 @@ t.test('compilers of the app that know no JSON schema are not asked about the ro
     if (typeof schema.safeParse !== 'function') throw new Error('Not a Zod schema')
     return (data) => JSON.stringify(data)
   })
-  await withControl(t, app)
+  await addControl(app)
   app.get('/own', { schema: { querystring: { safeParse: () => ({ data: { parsed: true } }) } } }, async (request) => request.query)
   await app.ready()
   t.same((await app.inject('/own')).json(), { parsed: true })
@@ -57,8 +55,8 @@ t.test('compilers of the app that know no JSON schema are not asked about the ro
 })
 
 t.test('an HTTP/2 server serves the routes and the page, and lives after a request for the feed', async (t) => {
-  const app = Fastify({ http2: true, forceCloseConnections: true } as object) as unknown as FastifyInstance
-  await withControl(t, app)
+  const app = await appWithTasks(t, {}, { http2: true, forceCloseConnections: true } as object)
+  await addControl(app)
   const client = connect(await app.listen({ port: 0, host: '127.0.0.1' }))
   t.teardown(() => client.destroy())
   const get = async (path: string): Promise<number> => {
@@ -74,10 +72,7 @@ t.test('an HTTP/2 server serves the routes and the page, and lives after a reque
 })
 
 t.test('signals of another realm cancel a task', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
-  await app.ready()
+  const app = await readyApp(t)
   // What a document of jsdom or happy-dom has: neither class is Node's own.
   const { controller, signal } = runInNewContext(`
     class Signal {
@@ -112,10 +107,7 @@ t.test('signals of another realm cancel a task', async (t) => {
 })
 
 t.test("the tasks' events are awaited and iterated with node:events", async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
-  await app.ready()
+  const app = await readyApp(t)
   const ended = once(app.tasks, 'end')
   app.addTask(() => 1, { name: 'first' })
   const [task]: Task[] = await ended

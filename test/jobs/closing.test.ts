@@ -1,10 +1,9 @@
 import { connect, createServer, type AddressInfo } from 'node:net'
-import Fastify from 'fastify'
 import t from 'tap'
 import { startPostgres } from '../../examples/embedded-postgres'
-import fastifyTasks from '../../index'
 import fastifyJobs from '../../lib/jobs/index'
 import { freePort } from '../fixtures/redis'
+import { appWithTasks } from '../fixtures/app'
 
 t.setTimeout(60_000)
 
@@ -40,11 +39,10 @@ t.test('a PostgreSQL that goes down while its connections are closed does not ta
   await new Promise<void>((resolve) => { proxy.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => proxy.close())
 
-  const app = Fastify()
   const connection = new URL(postgres.url)
   connection.hostname = '127.0.0.1'
   connection.port = String((proxy.address() as AddressInfo).port)
-  await app.register(fastifyTasks)
+  const app = await appWithTasks(t)
   await app.register(fastifyJobs, { connection: connection.href, redisPrefix: 'closing' })
   app.defineJob('double', async (_app, _task, n: number) => 2 * n)
   await app.ready()
@@ -56,8 +54,7 @@ t.test('a PostgreSQL that goes down while its connections are closed does not ta
 t.test('a Redis that was never there is not looked for again once the app closes', async (t) => {
   const tries: number[] = []
   const connection = { port: await freePort(), retryStrategy: (times: number) => tries.push(times) && 10 }
-  const app = Fastify()
-  await app.register(fastifyTasks)
+  const app = await appWithTasks(t)
   await app.register(fastifyJobs, { connection })
   await app.ready()
   while (tries.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))

@@ -5,7 +5,8 @@ import { inspect } from 'node:util'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { jobsApp, untilStopped } from '../fixtures/jobs-app'
+import { untilAborted } from '../fixtures/app'
+import { jobsApp } from '../fixtures/jobs-app'
 import { sharedPostgres } from '../fixtures/postgres'
 import { eventually } from '../fixtures/fleet'
 import { freePort, startRedis, type Server } from '../fixtures/redis'
@@ -18,7 +19,7 @@ t.teardown(async () => (await postgres).close())
 const sockets = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'TCPSocketWrap').length
 const kinds = (app: { defineJob: (kind: string, handler: any, options?: object) => void }): void => {
   app.defineJob('echo', async (_app: unknown, _task: unknown, data: unknown) => data)
-  app.defineJob('idle', untilStopped)
+  app.defineJob('idle', untilAborted)
 }
 
 /** A server in front of another that can fall silent, or drop its connections. */

@@ -9,7 +9,8 @@ import t, { type Test } from 'tap'
 import fastifyTasks, { errors } from '../../index'
 import fastifyJobs from '../../lib/jobs'
 import tasksRoutes from '../../lib/control/routes'
-import type { Task } from '../../types/task'
+import { nextTask, untilAborted } from '../fixtures/app'
+import { jobsApp, newQueue, type JobsApp } from '../fixtures/jobs-app'
 import { sharedPostgres } from '../fixtures/postgres'
 import { freePort } from '../fixtures/redis'
 
@@ -18,31 +19,10 @@ t.setTimeout(170_000)
 const server = sharedPostgres()
 t.teardown(async () => (await server).close())
 
-let queues = 0
-const newQueue = (): string => `unit-${process.pid}-${++queues}`
-
-/** An app on a queue of its own, or of another app's. */
-async function build (t: Test, { define, options = {}, ready = true }: {
-  define?: (app: FastifyInstance) => unknown
-  options?: object
-  ready?: boolean
-} = {}): Promise<FastifyInstance> {
-  const lines: string[] = []
-  const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks, { cancelTimeout: 300 })
-  await app.register(fastifyJobs, { connection: (await server).url, queue: newQueue(), cancelTimeout: 400, closeTimeout: 500, ...options })
-  await define?.(app)
-  if (ready) await app.ready()
-  return Object.assign(app, { lines })
+/** An app on the server of this file. */
+async function build (t: Test, { options, ...more }: Parameters<typeof jobsApp>[2] = {}): Promise<JobsApp> {
+  return await jobsApp(t, (await server).url, { options: { cancelTimeout: 400, ...options }, ...more })
 }
-
-const untilStopped = (_app: FastifyInstance, task: { signal: AbortSignal }): Promise<never> => new Promise((_resolve, reject) => {
-  task.signal.addEventListener('abort', () => reject(task.signal.reason))
-})
-
-/** In a list: a promise of a task would wait for it to end. */
-const nextTask = (app: FastifyInstance): Promise<[Task]> => new Promise((resolve) => { app.tasks.once('start', (task) => resolve([task])) })
 
 async function becomes (app: FastifyInstance, name: string, state: string): Promise<void> {
   while ((await app.getJob(name))?.state !== state) await sleep(20)
@@ -199,7 +179,7 @@ t.test('a failure and a cancel are told from each other though no record of them
   const app = await build(t, {
     define: (app) => {
       app.defineJob('fail', async () => { throw new Error('no') }, { removeOnFail: true })
-      app.defineJob('long', untilStopped, { removeOnFail: true })
+      app.defineJob('long', untilAborted, { removeOnFail: true })
     }
   })
   await t.rejects((await app.addJob('fail', {})).wait(), { code: 'FST_ERR_JOB_FAILED', message: 'no' })
@@ -214,7 +194,7 @@ t.test('text that the store cannot hold is refused, and replaced in errors and r
   const app = await build(t, {
     define: (app) => {
       app.defineJob('fail', async () => { throw new Error('nul \0, half \ud800') })
-      app.defineJob('long', untilStopped)
+      app.defineJob('long', untilAborted)
     }
   })
   for (const bad of ['nul \0', 'half \ud800']) {
@@ -251,7 +231,7 @@ t.test('a name of 1,000 characters that take three bytes each is as good as any,
 })
 
 t.test('an attempt that takes longer than its timeout has failed', async (t) => {
-  const app = await build(t, { define: (app) => app.defineJob('slow', untilStopped, { timeout: 30 }) })
+  const app = await build(t, { define: (app) => app.defineJob('slow', untilAborted, { timeout: 30 }) })
   await t.rejects((await app.addJob('slow', {})).wait(), { code: 'FST_ERR_JOB_TIMEOUT' })
 })
 
@@ -260,7 +240,7 @@ t.test('the reason of a cancel reaches the handler and whoever waits', async (t)
   const app = await build(t, {
     define: (app) => app.defineJob('long', async (app, task) => {
       try {
-        await untilStopped(app, task)
+        await untilAborted(app, task)
       } finally {
         seen.push(task.signal.reason)
       }
@@ -280,7 +260,7 @@ t.test('the reason of a cancel reaches the handler and whoever waits', async (t)
 })
 
 t.test('a task that is cancelled where it runs cancels its job', async (t) => {
-  const app = await build(t, { define: (app) => app.defineJob('long', untilStopped) })
+  const app = await build(t, { define: (app) => app.defineJob('long', untilAborted) })
   const started = new Promise<string>((resolve) => { app.tasks.once('start', ({ name }) => resolve(name)) })
   const job = await app.addJob('long', {}, { name: 'long' })
   t.equal(await app.cancelTask(await started, 'locally'), true)
@@ -326,7 +306,7 @@ t.test('a cancel of a job that ends by itself meanwhile finds it stopped', async
 
 t.test('a job runs beside a task of the same name', async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('kind', async () => 'ran') })
-  const task = app.addTask(untilStopped, { name: 'taken' })
+  const task = app.addTask(untilAborted, { name: 'taken' })
   const job = await app.addJob('kind', {}, { name: 'taken' })
   t.equal(await job.wait(), 'ran')
   t.equal(task.state, 'running')
@@ -369,8 +349,8 @@ t.test('a waiting job is listed, cancelled and gone', async (t) => {
 
 t.test('closing hands jobs back, and ends every wait', async (t) => {
   const queue = newQueue()
-  const app = await build(t, { options: { queue }, define: (app) => app.defineJob('long', untilStopped) })
-  const other = await build(t, { options: { queue, worker: false }, define: (app) => app.defineJob('long', untilStopped) })
+  const app = await build(t, { options: { queue }, define: (app) => app.defineJob('long', untilAborted) })
+  const other = await build(t, { options: { queue, worker: false }, define: (app) => app.defineJob('long', untilAborted) })
   const job = await app.addJob('long', {}, { name: 'long' })
   await becomes(app, 'long', 'running')
   const waiting = t.rejects(job.wait(), { code: 'FST_ERR_JOBS_CLOSED' })
@@ -417,7 +397,7 @@ t.test('a request that waits for a job does not keep the app from closing', asyn
 })
 
 t.test('a heartbeat of a job renews the lease of the task that runs it', { timeout: 20_000 }, async (t) => {
-  const app = await build(t, { define: (app) => app.defineJob('kind', untilStopped) })
+  const app = await build(t, { define: (app) => app.defineJob('kind', untilAborted) })
   const started = nextTask(app)
   const job = await app.addJob('kind', {}, { name: 'leased', ttl: 60_000 })
   const [task] = await started
@@ -436,7 +416,7 @@ t.test('a job that does not stop delays closing no longer than allowed', async (
   const start = Date.now()
   await app.close()
   t.ok(Date.now() - start < 4_000)
-  t.match((app as unknown as { lines: string[] }).lines.join(), /"jobs":\["ignoresSignal"\],"msg":"Jobs are still running/)
+  t.match(app.lines.join(), /"jobs":\["ignoresSignal"\],"msg":"Jobs are still running/)
 })
 
 t.test('without a store, booting and closing go on and adding fails at once', async (t) => {
@@ -448,7 +428,7 @@ t.test('without a store, booting and closing go on and adding fails at once', as
     await sleep(600)
     await app.close()
     t.ok(Date.now() - start < 5_000)
-    t.equal((app as unknown as { lines: string[] }).lines.length, 1, 'one warning for the whole outage')
+    t.equal(app.lines.length, 1, 'one warning for the whole outage')
   }
 })
 
@@ -472,7 +452,7 @@ t.test('a store that falls silent counts as away', async (t) => {
   silent = true
   await t.rejects(app.addJob('kind', {}), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE', cause: { message: /No answer/ } })
   await worker.close()
-  t.match((worker as unknown as { lines: string[] }).lines.join(), /"msg":"The job store did not respond/)
+  t.match(worker.lines.join(), /"msg":"The job store did not respond/)
   silent = false
   await app.close()
 })
@@ -480,7 +460,7 @@ t.test('a store that falls silent counts as away', async (t) => {
 t.test('routes serve jobs', async (t) => {
   const app = await build(t, {
     define: async (app) => {
-      app.defineJob('thumbnail', untilStopped, { schema: { type: 'object', required: ['id'], properties: { id: { type: 'integer' } } } })
+      app.defineJob('thumbnail', untilAborted, { schema: { type: 'object', required: ['id'], properties: { id: { type: 'integer' } } } })
       app.defineJob('quick', async () => 'secret')
       await app.register(tasksRoutes, { prefix: '/jobs', serve: 'jobs', onRequest: [] })
     }

@@ -1,13 +1,13 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import Fastify, { type FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import fastifyTasks from '../../index'
 import fastifyJobs from '../../lib/jobs/index'
 import { eventually } from '../fixtures/fleet'
 import { testJobsContract } from '../fixtures/jobs-contract'
 import { freePort, startRedis, type Server } from '../fixtures/redis'
+import { appWithTasks } from '../fixtures/app'
 
 t.setTimeout(170_000)
 
@@ -25,9 +25,7 @@ t.test('jobs on Redis', async (t) => {
 })
 
 async function doubling (t: Test, connection: object | string): Promise<FastifyInstance> {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
+  const app = await appWithTasks(t)
   await app.register(fastifyJobs, { connection })
   app.defineJob('double', async (_app, _task, n: number) => 2 * n)
   await app.ready()

@@ -1,18 +1,13 @@
-import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import fastifyTasks from '../../index'
 import type { Kind } from '../../lib/jobs/kinds'
 import { Runner } from '../../lib/jobs/runner'
 import type { Stored } from '../../lib/jobs/serialization'
-import type { Task } from '../../types/task'
+import { logged, nextTask, readyApp, untilAborted } from '../fixtures/app'
 import { stored } from '../fixtures/engine'
 
 async function runnerOf (t: Test, handler: Kind['handler'], options: Partial<Kind['options']> = {}) {
-  const lines: any[] = []
-  const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } })
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
-  await app.ready()
+  const { lines, logger } = logged('warn')
+  const app = await readyApp(t, {}, { logger })
   const runner = new Runner(app, new Map([['kind', { app, handler, options: { queue: 'default', ...options } }]]))
   const rooms: string[] = []
   const parked: Array<[queue: string, job: Stored]> = []
@@ -23,13 +18,6 @@ async function runnerOf (t: Test, handler: Kind['handler'], options: Partial<Kin
   }
   return { app, runner, lines, rooms, parked }
 }
-
-/** In a list: a promise of a task would wait for it to end. */
-const nextTask = (app: FastifyInstance): Promise<[Task]> => new Promise((resolve) => { app.tasks.once('start', (task) => resolve([task])) })
-
-const untilStopped = (_app: unknown, task: Task): Promise<never> => new Promise((_resolve, reject) => {
-  task.signal.addEventListener('abort', () => reject(task.signal.reason))
-})
 
 /** A job, and what it is told when it is moved. */
 function movable (more: object = {}) {
@@ -62,7 +50,7 @@ t.test('what a handler throws is noted and logged, with the attempt', async (t) 
 })
 
 t.test('an attempt that takes longer than its timeout has failed, and one that does not leaves no timer', async (t) => {
-  const slow = await runnerOf(t, untilStopped, { timeout: 5 })
+  const slow = await runnerOf(t, untilAborted, { timeout: 5 })
   await t.rejects(slow.runner.process('default', stored()), { message: "Job 'a' took longer than 5 ms", stack: /^FastifyError \[FST_ERR_JOB_TIMEOUT\]: / })
   t.match(slow.lines.at(-1), { msg: 'Job failed', err: { message: "Job 'a' took longer than 5 ms" } })
 
@@ -80,7 +68,7 @@ t.test('an attempt that takes longer than its timeout has failed, and one that d
 
 t.test('a failure after the timeout is the failure that is noted', async (t) => {
   const { runner } = await runnerOf(t, async (app, task) => {
-    await untilStopped(app, task).catch(() => {})
+    await untilAborted(app, task).catch(() => {})
     throw new Error('while cleaning up')
   }, { timeout: 5 })
   await t.rejects(runner.process('default', stored()), { message: 'while cleaning up' })
@@ -126,7 +114,7 @@ t.test('a job has not ended before the engine knows its progress', async (t) => 
 })
 
 t.test('a job is cancelled where it runs, for the reason that was sent', async (t) => {
-  const { app, runner, lines } = await runnerOf(t, untilStopped)
+  const { app, runner, lines } = await runnerOf(t, untilAborted)
   const started = nextTask(app)
   const outcome = runner.process('default', stored()).catch((error) => error)
   const [task] = await started
@@ -162,7 +150,7 @@ t.test('of the cancels that come before their jobs a bounded number is kept', as
 })
 
 t.test('a heartbeat renews the lease of the job that runs here', async (t) => {
-  const { app, runner } = await runnerOf(t, untilStopped)
+  const { app, runner } = await runnerOf(t, untilAborted)
   const started = nextTask(app)
   const outcome = runner.process('default', stored()).catch(() => {})
   const [task] = await started
@@ -178,7 +166,7 @@ t.test('a heartbeat renews the lease of the job that runs here', async (t) => {
 
 t.test('a job that is no longer of this process is stopped here, and neither failed nor cancelled', async (t) => {
   for (const more of [{}, { moveToDelayed: async () => { throw new Error('Missing lock') } }]) {
-    const { app, runner, lines } = await runnerOf(t, untilStopped)
+    const { app, runner, lines } = await runnerOf(t, untilAborted)
     const started = nextTask(app)
     const outcome = t.rejects(runner.process('default', movable(more).job, 'token'), RELEASED)
     await started
@@ -189,7 +177,7 @@ t.test('a job that is no longer of this process is stopped here, and neither fai
 })
 
 t.test('a job that runs when the process leaves is stopped and handed back', async (t) => {
-  const { app, runner } = await runnerOf(t, untilStopped)
+  const { app, runner } = await runnerOf(t, untilAborted)
   const { job, moved } = movable()
   const started = nextTask(app)
   const outcome = t.rejects(runner.process('default', job, 'token'), RELEASED)
@@ -211,7 +199,7 @@ t.test('a job that comes when the process leaves is handed back, for another to 
 
 t.test('a job and a task of one name do not meet', async (t) => {
   const { app, runner } = await runnerOf(t, async () => 'ran')
-  app.addTask(untilStopped, { name: 'a' }).then(undefined, () => {})
+  app.addTask(untilAborted, { name: 'a' }).then(undefined, () => {})
   t.equal(await runner.process('default', stored()), 'ran')
 })
 
@@ -225,7 +213,7 @@ t.test('a record that cannot be run fails at once, for good', async (t) => {
 
 t.test('what addTask refuses fails at once, unless the tasks are closed', async (t) => {
   const { app, runner } = await runnerOf(t, async () => t.fail('it ran'))
-  app.addTask(untilStopped, { name: 'job:a#id' }).then(undefined, () => {})
+  app.addTask(untilAborted, { name: 'job:a#id' }).then(undefined, () => {})
   await t.rejects(runner.process('default', stored()), { name: 'UnrecoverableError', stack: /FST_ERR_TASK_NAME_IN_USE/ })
   await app.close()
   const { job, moved } = movable({ id: 'other' })
@@ -273,7 +261,7 @@ t.test('when the process leaves, jobs may finish, but for those of kinds that ar
   t.equal(await outcome, 'result')
   t.same(waiting.rooms, ['default'])
 
-  const cancelled = await runnerOf(t, untilStopped, { onClose: 'cancel' })
+  const cancelled = await runnerOf(t, untilAborted, { onClose: 'cancel' })
   const { job, moved } = movable()
   const start = nextTask(cancelled.app)
   const released = t.rejects(cancelled.runner.process('default', job, 'token'), RELEASED)

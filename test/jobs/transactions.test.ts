@@ -2,7 +2,8 @@ import fastifyPostgres from '@fastify/postgres'
 import knex from 'knex'
 import pg from 'pg'
 import t from 'tap'
-import { jobsApp, untilStopped, type JobsApp } from '../fixtures/jobs-app'
+import { untilAborted } from '../fixtures/app'
+import { jobsApp, type JobsApp } from '../fixtures/jobs-app'
 import { sharedPostgres } from '../fixtures/postgres'
 import { startRedis } from '../fixtures/redis'
 
@@ -13,7 +14,7 @@ t.teardown(async () => (await server).close())
 
 const define = (app: JobsApp | any): void => {
   app.defineJob('echo', async (_app: unknown, _task: unknown, data: unknown) => data)
-  app.defineJob('idle', untilStopped)
+  app.defineJob('idle', untilAborted)
 }
 
 t.test('a job added in a transaction', async (t) => {

@@ -1,18 +1,14 @@
-import Fastify from 'fastify'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import fastifyTasks from '../../index'
 import { describeThrown, isAbortError } from '../../lib/shared/thrown'
+import { readyApp } from '../fixtures/app'
 
 const hostile = { get message () { throw new Error('no message') }, get name () { throw new Error('no name') } }
 
 t.test('an error that the logger cannot read is logged all the same, and the task ends', async (t) => {
   const stream = new PassThrough({ encoding: 'utf8' })
-  const app = Fastify({ logger: { level: 'error', stream } })
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
-  await app.ready()
+  const app = await readyApp(t, {}, { logger: { level: 'error', stream } })
   const ended = new Promise<void>((resolve) => { app.tasks.once('end', () => resolve()) })
   const [line] = await Promise.all([once(stream, 'data'), ended, app.addTask(() => { throw hostile }, { name: 'a' }).name])
   t.match(JSON.parse(line[0]), { task: 'a', msg: 'Task failed', err: { message: 'An error that cannot be described' } })
@@ -21,10 +17,7 @@ t.test('an error that the logger cannot read is logged all the same, and the tas
 
 t.test('a listener that throws such an error disturbs nobody', async (t) => {
   const stream = new PassThrough({ encoding: 'utf8' })
-  const app = Fastify({ logger: { level: 'error', stream } })
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
-  await app.ready()
+  const app = await readyApp(t, {}, { logger: { level: 'error', stream } })
   app.tasks.on('start', () => { throw hostile })
   const line = once(stream, 'data')
   t.equal(await app.addTask(() => 42, { name: 'a' }), 42)

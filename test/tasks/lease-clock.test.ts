@@ -2,14 +2,12 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import Fastify from 'fastify'
 import websocket from '@fastify/websocket'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
-import fastifyTasks from '../../index'
 import { LeaseClocks, type Lease } from '../../lib/tasks/lease-clock'
 import { LinkedNode } from '../../lib/tasks/linked-list'
-import { ignoresSignal, ended, readyApp, started, untilAborted } from '../fixtures/app'
+import { appWithTasks, ended, ignoresSignal, readyApp, started, untilAborted } from '../fixtures/app'
 import { FakeTime } from '../fixtures/fake-time'
 
 function fakeTime (t: Test): FakeTime {
@@ -57,9 +55,7 @@ t.test('heartbeats keep a task alive for longer than its ttl', async (t) => {
 })
 
 t.test('the lease runs from the start, not while the task is pending', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
+  const app = await appWithTasks(t)
   const task = app.addTask(() => 'in time', { ttl: 5 })
   t.ok(task.heartbeat())
   t.same(task.toJSON().lease, { ttl: 5, remaining: 5 })
@@ -133,9 +129,7 @@ t.test('heartbeats over new HTTP connections that queued behind a blocked loop k
 })
 
 t.test('heartbeats over a WebSocket that queued behind a blocked loop keep the lease', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
+  const app = await appWithTasks(t)
   await app.register(websocket)
   const beats: boolean[] = []
   app.get('/lease', { websocket: true }, (socket) => {

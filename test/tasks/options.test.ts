@@ -4,6 +4,7 @@ import t from 'tap'
 import fastifyTasks from '../../index'
 import * as options from '../../lib/tasks/options'
 import { fakeLog } from '../fixtures/log'
+import { appWithTasks } from '../fixtures/app'
 
 const { checkName, checkProgress, checkTaskOptions } = options
 const { log, warnings } = fakeLog()
@@ -64,9 +65,7 @@ t.test('unknown options of the plugin are ignored, and logged by name at once', 
 })
 
 t.test("Fastify's own options of register are let through", async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks, { prefix: '/x', logLevel: 'warn', logSerializers: {} })
+  const app = await appWithTasks(t, { prefix: '/x', logLevel: 'warn', logSerializers: {} } as object)
   t.ok(app.hasDecorator('addTask'))
 })
 
@@ -85,9 +84,7 @@ const wrong: Array<[string, Record<string, unknown>, RegExp]> = [
 
 for (const [title, options, message] of wrong) {
   t.test(`${title} is refused and nothing is added`, async (t) => {
-    const app = Fastify()
-    t.teardown(() => app.close())
-    await app.register(fastifyTasks)
+    const app = await appWithTasks(t)
     t.throws(() => app.addTask(() => t.fail('the function was called'), options), { code: 'FST_ERR_TASK_INVALID_OPTION', message })
     await app.ready()
     t.equal(app.tasks.size, 0)
@@ -106,9 +103,7 @@ t.test('the bounds of a ttl are valid', async (t) => {
 })
 
 t.test('work that is neither a function nor a promise is refused and nothing is added', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
+  const app = await appWithTasks(t)
   for (const work of [undefined, null, 1, 'work', {}, { then: 1 }]) {
     t.throws(() => app.addTask(work as any), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: /'work' must be a function or a promise/ })
   }
@@ -117,9 +112,7 @@ t.test('work that is neither a function nor a promise is refused and nothing is 
 
 t.test('a name to look for that is no string is refused', async (t) => {
   t.throws(() => checkName(1), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: "Argument 'name' must be a string, got 1" })
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(fastifyTasks)
+  const app = await appWithTasks(t)
   t.throws(() => app.getTask(undefined as any), { code: 'FST_ERR_TASK_INVALID_ARGUMENT' })
   await t.rejects(app.cancelTask(undefined as any), { code: 'FST_ERR_TASK_INVALID_ARGUMENT' })
 })

@@ -1,9 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import type { Task } from '../../../types/task'
+import { untilAborted } from '../../fixtures/app'
 
-const untilAborted = (_app: FastifyInstance, { signal }: Task): Promise<never> => new Promise((_resolve, reject) => {
-  signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-})
 const fail = async (): Promise<never> => { throw new Error('a failing handler') }
 
 const ignore = (): void => {}

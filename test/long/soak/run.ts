@@ -9,6 +9,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import fastifyTasks from '../../../index'
 import tasksFeed from '../../../lib/control/feed'
 import tasksRoutes from '../../../lib/control/routes'
+import { untilAborted } from '../../fixtures/app'
 import { comeAndGo } from './every-kind'
 
 const { values, positionals } = parseArgs({ options: { tasks: { type: 'string' } }, allowPositionals: true })
@@ -42,10 +43,6 @@ async function million (count: number): Promise<boolean> {
   return app.tasks.size === 0 && after.heap - before.heap < 2 && JSON.stringify(before.handles) === JSON.stringify(after.handles)
 }
 
-const untilAborted = (signal: AbortSignal): Promise<never> => new Promise((_resolve, reject) => {
-  signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-})
-
 async function server (): Promise<FastifyInstance> {
   const app = Fastify()
   await app.register(fastifyTasks, { cancelTimeout: 100, closeTimeout: 500, keepEnded: 200 })
@@ -54,13 +51,13 @@ async function server (): Promise<FastifyInstance> {
   app.post<{ Params: { name: string }, Querystring: { way: string } }>('/add/:name', async (request, reply) => {
     const { name } = request.params
     const { way } = request.query
-    app.addTask(async (_app, task) => {
+    app.addTask(async (app, task) => {
       if (way === 'short') return 1
       if (way === 'fails') throw new Error('a failing handler')
       task.updateProgress({ text: 'x'.repeat(1_000) })
       // Ignores its signal for longer than cancelTimeout, so that a cancel times out; but it ends.
       if (way === 'ignoresSignal') return await sleep(250)
-      await untilAborted(task.signal)
+      await untilAborted(app, task)
     }, { name, ttl: way === 'expires' ? 5 : 5_000 })
     return reply.code(202).send()
   })
