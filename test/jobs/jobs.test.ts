@@ -416,7 +416,7 @@ t.test('a job that does not stop delays closing no longer than allowed', async (
   const start = Date.now()
   await app.close()
   t.ok(Date.now() - start < 4_000)
-  t.match(app.lines.join(), /"jobs":\["ignoresSignal"\],"msg":"Jobs are still running/)
+  t.match(app.lines.find(({ msg }) => msg.startsWith('Jobs are still running')), { jobs: ['ignoresSignal'] })
 })
 
 t.test('without a store, booting and closing go on and adding fails at once', async (t) => {
@@ -452,7 +452,7 @@ t.test('a store that falls silent counts as away', async (t) => {
   silent = true
   await t.rejects(app.addJob('kind', {}), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE', cause: { message: /No answer/ } })
   await worker.close()
-  t.match(worker.lines.join(), /"msg":"The job store did not respond/)
+  t.ok(worker.lines.some(({ msg }) => msg.startsWith('The job store did not respond')))
   silent = false
   await app.close()
 })
