@@ -43,11 +43,11 @@ function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
   return (
     <section
       id='details' class='card' aria-labelledby='details-title'
-      onKeyDown={(event) => { if (event.key === 'Escape') controller.close() }}
+      onKeyDown={(event) => { if (event.key === 'Escape') controller.navigation.close() }}
     >
       <header>
         <h2 id='details-title' tabIndex={-1} ref={heading}><Name name={name} /></h2>
-        <button type='button' class='plain' aria-label='Close the details' onClick={() => controller.close()}>✕</button>
+        <button type='button' class='plain' aria-label='Close the details' onClick={() => controller.navigation.close()}>✕</button>
       </header>
       {task === undefined
         ? <p class='quiet'>{problem ?? (fetched === 'unknown' ? `There is no such ${controller.noun}, or not any more.` : 'Loading…')}</p>
@@ -121,5 +121,5 @@ function ProgressInFull ({ task: { progress } }: { task: Snapshot }): JSX.Elemen
 }
 
 function FilterLink ({ controller, filter, children }: { controller: Controller, filter: Partial<typeof NO_FILTER>, children: ComponentChildren }): JSX.Element {
-  return <button type='button' class='link' onClick={() => controller.go({ filter: { ...NO_FILTER, ...filter } })}>{children}</button>
+  return <button type='button' class='link' onClick={() => controller.navigation.go({ filter: { ...NO_FILTER, ...filter } })}>{children}</button>
 }

@@ -17,7 +17,7 @@ export function TaskList ({ controller, acts }: { controller: Controller, acts: 
   useEmitters(controller.onRows)
   const box = useRef<HTMLDivElement>(null)
   const { rows } = controller.view
-  const showProcess = controller.processes.size > 1
+  const showProcess = controller.list.processes.size > 1
   const showGroup = controller.store.groups.size > 0
   const [layout, top] = useLayout(box, tableWidth(controller.serves, { group: showGroup, process: showProcess }))
   const focus = useRowFocus(box, rows)
@@ -65,7 +65,7 @@ export function TaskList ({ controller, acts }: { controller: Controller, acts: 
                       showProcess={showProcess}
                       canAct={controller.live}
                       reachable={index === focus.index}
-                      open={controller.isOpen(row)}
+                      open={controller.navigation.isOpen(row)}
                       controller={controller}
                       cancel={async (row) => {
                         await acts.cancel(row.task)
@@ -91,7 +91,7 @@ function Head ({ controller, columns }: { controller: Controller, columns: Colum
           const sorted = sort.by !== id ? undefined : sort.descending ? 'descending' : 'ascending'
           return (
             <div role='columnheader' key={id} class={`${id}${number ? ' number' : ''}`} aria-sort={sorted}>
-              <button type='button' class='plain' onClick={() => controller.go({ sort: nextSort(sort, id) })}>
+              <button type='button' class='plain' onClick={() => controller.navigation.go({ sort: nextSort(sort, id) })}>
                 {label}<span aria-hidden='true'>{sorted === undefined ? '' : sort.descending ? ' ↓' : ' ↑'}</span>
               </button>
             </div>
@@ -119,7 +119,7 @@ function Empty ({ controller }: { controller: Controller }): JSX.Element {
   const filtered = isFiltered(controller.place.filter)
   let text = 'Loading…'
   const { noun } = controller
-  if (controller.loaded) text = filtered ? `No matching ${noun}s.` : `No ${noun}s yet. They appear here as soon as the app adds one.`
+  if (controller.list.loaded) text = filtered ? `No matching ${noun}s.` : `No ${noun}s yet. They appear here as soon as the app adds one.`
   else if (status.state === 'denied' || status.state === 'lost') text = `Nothing is known of the ${noun}s: the page could not load them.`
   return <p id='empty'>{text}</p>
 }

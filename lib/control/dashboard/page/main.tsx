@@ -24,7 +24,7 @@ function follow (): void {
   const place = readPlace(location.search)
   const tab = tabs.includes(place.tab) ? place.tab : tabs[0]
   const props = open(tab)
-  props.controller.follow({ ...place, tab })
+  props.controller.navigation.follow({ ...place, tab })
   document.title = tab === 'tasks' ? 'Tasks' : 'Jobs'
   render(<App key={tab} {...props} tabs={tabs} show={show} />, document.getElementById('app')!)
 }

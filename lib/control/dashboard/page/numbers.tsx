@@ -8,7 +8,7 @@ import { liveOf } from './model/snapshot'
 /** What is kept, and what happened lately: two sets of numbers that must not be taken for each other. */
 export function Numbers ({ controller }: { controller: Controller }): JSX.Element {
   useEmitters(controller.onNumbers, controller.onPlace)
-  const { counts, paged, loaded } = controller
+  const { counts, paged, list: { loaded } } = controller
   /** Nothing is known is not the same as none. */
   const kept = (value: number): number | undefined => loaded ? value : undefined
   const { known } = controller.history

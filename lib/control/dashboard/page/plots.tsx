@@ -26,7 +26,7 @@ export function Plots ({ controller }: { controller: Controller }): JSX.Element 
       <Figure
         controller={controller}
         id='running'
-        caption={<span class='key running'>{controller.loaded ? count(controller.running) : '–'} running</span>}
+        caption={<span class='key running'>{controller.list.loaded ? count(controller.running) : '–'} running</span>}
         label={`Running over the last five minutes: ${plural(controller.running, controller.noun)} now`}
         options={runningOptions}
         data={runningData}

@@ -7,7 +7,7 @@ import { bytes, elapsed } from './model/format'
 /** Which process answers, and how it is. With several, each of them. */
 export function ProcessPanel ({ controller }: { controller: Controller }): JSX.Element | null {
   useEmitters(controller.onNumbers)
-  const processes = Array.from(controller.processes.values())
+  const processes = Array.from(controller.list.processes.values())
   if (processes.length === 0) return null
   return (
     <section id='processes' aria-label={processes.length === 1 ? 'Process' : 'Processes'}>
@@ -26,7 +26,7 @@ function ProcessLine ({ process, controller, several }: { process: ProcessInfo, 
         <dt>Process</dt>
         <dd>
           {several
-            ? <button type='button' class='link' aria-pressed={filter.process === id} onClick={() => controller.go({ filter: { ...filter, process: filter.process === id ? '' : id } })}>{name}</button>
+            ? <button type='button' class='link' aria-pressed={filter.process === id} onClick={() => controller.navigation.go({ filter: { ...filter, process: filter.process === id ? '' : id } })}>{name}</button>
             : name}
         </dd>
       </div>

@@ -10,7 +10,7 @@ import { iso, moment } from './time'
 /** The queues of the fleet and its schedules. */
 export function QueuesPanel ({ controller, acts }: { controller: Controller, acts: Acts }): JSX.Element {
   useEmitters(controller.onNumbers, controller.onPlace)
-  const { queues = [], schedules = [] } = controller.summary
+  const { queues = [], schedules = [] } = controller.list.summary
   return (
     <section class='statistics card' aria-label='Queues and schedules'>
       <div class='scroll' tabIndex={0} role='region' aria-label='Queues and schedules table'>

@@ -86,11 +86,11 @@ export class TaskRow extends Component<RowProps> {
       >
         <Cell id='name'>
           <a
-            href={controller.linkTo(task)} tabIndex={tabIndex} title={name}
+            href={controller.navigation.linkTo(task)} tabIndex={tabIndex} title={name}
             onClick={(event) => {
               if (event.ctrlKey || event.metaKey || event.shiftKey) return
               event.preventDefault()
-              controller.open(row)
+              controller.navigation.open(row)
             }}
           >
             <Name name={task.name} />

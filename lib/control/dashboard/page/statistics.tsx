@@ -20,7 +20,7 @@ export function StatisticsPanel ({ controller }: { controller: Controller }): JS
   const by = chosen ?? (controller.store.groups.size > 0 ? 'group' : 'prefix')
   // Counted anew every two seconds: numbers that flicker are not read.
   const moment = Math.floor(Date.now() / 2000)
-  const found = useMemo(() => statistics(rowsOf(controller), by), [by, moment, controller.loaded])
+  const found = useMemo(() => statistics(rowsOf(controller), by), [by, moment, controller.list.loaded])
   return (
     <section class='statistics card' aria-label='Statistics'>
       <header>
@@ -46,7 +46,7 @@ export function StatisticsPanel ({ controller }: { controller: Controller }): JS
                   {label === undefined
                     ? <span class='quiet'>{by === 'group' ? 'no group' : 'others'}</span>
                     : (
-                      <button type='button' class='link' title={safeName(label)} onClick={() => controller.go({ filter: { ...controller.place.filter, [by]: label } })}>
+                      <button type='button' class='link' title={safeName(label)} onClick={() => controller.navigation.go({ filter: { ...controller.place.filter, [by]: label } })}>
                         <Name name={label} />{by === 'prefix' && '*'}
                       </button>
                       )}
@@ -60,7 +60,7 @@ export function StatisticsPanel ({ controller }: { controller: Controller }): JS
             ))}
           </tbody>
         </table>
-        {found.length === 0 && <p class='quiet'>{controller.loaded ? 'No tasks yet.' : 'Nothing is known yet.'}</p>}
+        {found.length === 0 && <p class='quiet'>{controller.list.loaded ? 'No tasks yet.' : 'Nothing is known yet.'}</p>}
         {found.length > MOST && <p class='quiet'>… and {count(found.length - MOST)} more</p>}
       </div>
     </section>

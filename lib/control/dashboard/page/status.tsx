@@ -18,7 +18,7 @@ export function StatusBanner ({ controller }: { controller: Controller }): JSX.E
   useEmitters(controller.onPlace, controller.onNumbers)
   const { status } = controller.connection
   if (status.state === 'live' || status.state === 'connecting') {
-    return controller.missing.length > 0 ? <Missing count={controller.missing.length} /> : null
+    return controller.list.missing.length > 0 ? <Missing count={controller.list.missing.length} /> : null
   }
   return (
     <div class='banner' data-state={status.state} role='alert'>
@@ -26,7 +26,7 @@ export function StatusBanner ({ controller }: { controller: Controller }): JSX.E
         <strong>{status.state === 'denied' ? status.title : 'Disconnected'}</strong>
         <p>
           {status.why}
-          {controller.loaded && ` What is shown is as of ${clock(controller.now)}; nothing can be cancelled until the connection is back.`}
+          {controller.list.loaded && ` What is shown is as of ${clock(controller.now)}; nothing can be cancelled until the connection is back.`}
         </p>
       </div>
       <button type='button' onClick={() => controller.connection.connect()}>Try again</button>

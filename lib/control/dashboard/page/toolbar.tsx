@@ -23,7 +23,7 @@ interface ToolbarProps { controller: Controller, acts: Acts }
 export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
   useEmitters(controller.onPlace, controller.onNumbers)
   const { place: { filter }, store, view, live, counts, noun, paged } = controller
-  const set = (change: Partial<Filter>): void => controller.go({ filter: { ...filter, ...change } })
+  const set = (change: Partial<Filter>): void => controller.navigation.go({ filter: { ...filter, ...change } })
   const matching = paged ? liveOf(counts) : acts.matching().length
   const ended = endedOf(counts)
   const total = liveOf(counts) + ended
@@ -52,7 +52,7 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
       </div>
       <p class='hits'>
         <span id='hits' role='status'>
-          {!controller.loaded ? '' : view.rows.length === total && !isFiltered(filter) ? plural(total, noun) : `${count(view.rows.length)} of ${plural(total, noun)}`}
+          {!controller.list.loaded ? '' : view.rows.length === total && !isFiltered(filter) ? plural(total, noun) : `${count(view.rows.length)} of ${plural(total, noun)}`}
         </span>
         {paged && <Pager controller={controller} />}
         {store.paused && <strong class='paused'>List paused</strong>}
@@ -66,7 +66,7 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
 /** For lists without heads to click on. */
 function SortSelect ({ controller }: { controller: Controller }): JSX.Element {
   const { sort } = controller.place
-  const choose = (by: SortColumn): void => controller.go({ sort: { by, descending: startsDescending(by) } })
+  const choose = (by: SortColumn): void => controller.navigation.go({ sort: { by, descending: startsDescending(by) } })
   return (
     <label class='sort'>
       <span>Sort by</span>
@@ -74,7 +74,7 @@ function SortSelect ({ controller }: { controller: Controller }): JSX.Element {
         <option value='attention'>Live and failed first</option>
         {COLUMNS.map(({ id, label }) => <option key={id} value={id}>{label}</option>)}
       </select>
-      <button type='button' class='plain' aria-label='Reverse the order' onClick={() => controller.go({ sort: { ...sort, descending: !sort.descending } })}>
+      <button type='button' class='plain' aria-label='Reverse the order' onClick={() => controller.navigation.go({ sort: { ...sort, descending: !sort.descending } })}>
         {sort.descending ? '↓' : '↑'}
       </button>
     </label>
@@ -82,7 +82,7 @@ function SortSelect ({ controller }: { controller: Controller }): JSX.Element {
 }
 
 function Pager ({ controller }: { controller: Controller }): JSX.Element {
-  const { pageNumber, hasNext } = controller
+  const { pageNumber, hasNext } = controller.list
   return (
     <span class='pager'>
       <button type='button' class='link' disabled={pageNumber === 1} onClick={() => controller.previousPage()}>Newer</button>
@@ -115,7 +115,7 @@ function largest (groups: Map<string, number>, chosen: string): string[] {
 }
 
 function ProcessSelect ({ controller, set }: SelectProps): JSX.Element | null {
-  const { processes, place: { filter } } = controller
+  const { list: { processes }, place: { filter } } = controller
   if (processes.size < 2 && filter.process === '') return null
   return (
     <select id='process' aria-label='Process' value={filter.process} onChange={({ currentTarget }) => set({ process: currentTarget.value })}>
