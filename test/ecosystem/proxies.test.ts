@@ -1,7 +1,8 @@
 // The proxies as docs/control.md configures them are tried with its blocks.
 import t from 'tap'
-import { freePort, hasNginx, startNginx } from '../fixtures/nginx'
+import { hasNginx, startNginx } from '../fixtures/nginx'
 import { startDashboard, tryPage, visit } from '../fixtures/proxied'
+import { freePort } from '../fixtures/redis'
 
 t.setTimeout(60_000)
 

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startPostgres } from '../../../examples/embedded-postgres'
-import { eventually, Member, Reports } from '../../fixtures/fleet'
+import { EventLog, eventually, FleetProcess } from '../../fixtures/fleet'
 import { startRedis, type Server } from '../../fixtures/redis'
 
 const WORKERS = 3
@@ -12,13 +12,13 @@ const LOCK = 3_000
 const pick = <T>(list: readonly T[]): T => list[Math.floor(Math.random() * list.length)]
 
 interface Fleet {
-  control: Member
-  workers: Member[]
-  reports: Reports
-  join: () => Promise<Member>
+  control: FleetProcess
+  workers: FleetProcess[]
+  reports: EventLog
+  join: () => Promise<FleetProcess>
   server: Server
   /** The processes that were not killed, and must end by themselves. */
-  closed: Member[]
+  closed: FleetProcess[]
 }
 
 const FAULTS: Record<string, (fleet: Fleet) => Promise<unknown>> = {
@@ -48,11 +48,11 @@ const FAULTS: Record<string, (fleet: Fleet) => Promise<unknown>> = {
 }
 
 async function run (store: string, server: Server, seconds: number): Promise<void> {
-  const reports = new Reports()
+  const reports = new EventLog()
   const options = { connection: server.connection, queue: `chaos-${randomUUID()}`, lockDuration: LOCK, cancelTimeout: 5_000, closeTimeout: 2_000, removeOnComplete: 100_000 }
-  const all: Member[] = []
-  const join = async (more: object = {}): Promise<Member> => {
-    const member = new Member(reports)
+  const all: FleetProcess[] = []
+  const join = async (more: object = {}): Promise<FleetProcess> => {
+    const member = new FleetProcess(reports)
     all.push(member)
     await member.call('boot', { ...options, ...more }, ['work'])
     return member
