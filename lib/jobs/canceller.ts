@@ -4,7 +4,8 @@ import { readOutcome, type CompletionWaiter } from './completions'
 import type { Engine } from './engine'
 import type { Located } from './lookup'
 import { isEnded } from './names'
-import { removalOf, type Outcomes } from './outcomes'
+import { removalOf } from './ended'
+import type { Outcomes } from './outcomes'
 import { serializeReason, startsOf, type Reason } from './serialization'
 
 /** A request to stop is repeated, less and less often: its event can be lost, or come before its job. In ms. */

@@ -1,7 +1,8 @@
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_CANCELLED, FST_ERR_JOB_RECORD_GONE } from '../shared/errors'
 import { timers } from '../shared/timers'
 import type { Engine, Queue } from './engine'
-import { isOurs, outcomeOf, type Ended, type Outcome, type Outcomes } from './outcomes'
+import { isOurs, outcomeOf, type Ended, type Outcome } from './ended'
+import type { Outcomes } from './outcomes'
 import { readFailure, readFailureEvent, type Stored } from './serialization'
 
 /** Events tell of an end sooner; polling finds those that were lost. Each job is looked at less and less often. In ms. */

@@ -2,7 +2,7 @@ import type { JobSnapshot, Job as PublicJob, WaitOptions } from '../../types/job
 import type { TaskProgress, TaskState } from '../../types/task'
 import type { Awaited } from './completions'
 import { checkWaitOptions } from './options'
-import { outcomeOf, type Ended } from './outcomes'
+import { outcomeOf, type Ended } from './ended'
 import { readFailure, startsOf, type Stored } from './serialization'
 
 /** What a job asks of those who made it. */

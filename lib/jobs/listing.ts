@@ -2,7 +2,7 @@ import type { TaskState } from '../../types/task'
 import type { Engine, Queue } from './engine'
 import { fieldsOf, Job, type JobOwner } from './job'
 import { isEnded, readJob, type Read } from './names'
-import { isOurs } from './outcomes'
+import { isOurs } from './ended'
 import type { Stored } from './serialization'
 
 /** Where BullMQ keeps live jobs, by the names of its backend. In this order one that goes on to the next is not missed. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Engine, Queue } from './engine'
-import { isOurs, type Outcomes } from './outcomes'
+import { isOurs } from './ended'
+import type { Outcomes } from './outcomes'
 import type { Stored } from './serialization'
 
 // A name belongs to the job that has BullMQ's deduplication key of it. The engine gives the key when a job is added with it, and

@@ -1,7 +1,7 @@
 import type { WaitOptions } from '../../types/job'
 import { FST_ERR_JOB_WAIT_TIMEOUT } from '../shared/errors'
 import { timers } from '../shared/timers'
-import type { Outcome } from './outcomes'
+import type { Outcome } from './ended'
 
 interface Wait { ended: Promise<Outcome>, abandon: () => void }
 

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { CompletionWaiter } from '../../lib/jobs/completions'
 import type { Engine } from '../../lib/jobs/engine'
-import type { Ended, Outcomes } from '../../lib/jobs/outcomes'
+import type { Ended } from '../../lib/jobs/ended'
+import type { Outcomes } from '../../lib/jobs/outcomes'
 import { FakeTime } from '../fixtures/fake-time'
 import { memoryEngine, MemoryQueue, type Entry } from '../fixtures/memory-engine'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Outcome } from '../../lib/jobs/outcomes'
+import type { Outcome } from '../../lib/jobs/ended'
 import { waitFor } from '../../lib/jobs/waiting'
 import { FakeTime } from '../fixtures/fake-time'
 
