@@ -5,6 +5,8 @@ import { boolean, checkRegistration, clip, type OptionChecks } from '../shared/o
 /** A hook with a callback or an async one: one type for both, so that its parameters need no types of their own. */
 type OnRequestHook = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => unknown
 
+export type Served = 'tasks' | 'jobs'
+
 /** What the routes, the feed and the dashboard have in common. */
 export interface AccessOptions {
   /** Fastify's own, handed to every plugin that is registered. */

@@ -1,8 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { controlBackendOf, kJobsControlBackend, kTasksControlBackend, type ControlBackend } from '../shared/control-backend'
 import { FST_ERR_TASK_MISSING_JOBS } from '../shared/errors'
-
-export type Served = 'tasks' | 'jobs'
+import type { Served } from './access'
 
 /**
  * What is to be served, for a plugin that may send the text of errors or may not.

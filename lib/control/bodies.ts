@@ -2,7 +2,7 @@ import type { TaskState } from '../../types/task'
 import type { ControlFilter } from '../shared/control-backend'
 import { FST_ERR_TASK_INVALID_BODY } from '../shared/errors'
 import { formatValue, type OptionCheck, type OptionChecks } from '../shared/option-checks'
-import { STATES } from './schemas'
+import { STATES } from './snapshot-schema'
 
 /**
  * The bodies of the routes that act. Checked here and not by a validator: Fastify's removes members that it does not know, and

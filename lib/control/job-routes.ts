@@ -5,6 +5,7 @@ import { describedOnly, send } from './json'
 import type { NameAction } from './name-routes'
 import * as schemas from './schemas'
 import { errorSchema, routeSchema } from './schemas'
+import { jobSnapshotSchema } from './snapshot-schema'
 
 /** What the routes have for jobs alone. */
 
@@ -16,7 +17,7 @@ export const retryAction = (retry: NonNullable<ControlBackend['retry']>, toPubli
   schema: routeSchema({
     summary: 'Run a failed job again',
     response: {
-      202: { description: 'The job is pending again', ...schemas.jobSnapshotSchema },
+      202: { description: 'The job is pending again', ...jobSnapshotSchema },
       404: errorSchema('The job was not found'),
       409: errorSchema('The job has not failed, or its name belongs to a live job')
     }
@@ -33,7 +34,7 @@ export function addAddRoute (app: FastifyInstance, add: NonNullable<ControlBacke
         202: {
           description: 'Stored',
           headers: { Location: { type: 'string', description: 'Where the job is shown' } },
-          ...schemas.jobSnapshotSchema
+          ...jobSnapshotSchema
         },
         400: errorSchema('Unknown job kind, or data does not match its schema'),
         409: errorSchema('The name belongs to a live job'),

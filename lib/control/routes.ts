@@ -4,14 +4,15 @@ import type { TaskState } from '../../types/task'
 import type { ControlBackend, ControlFilter, Snapshot } from '../shared/control-backend'
 import { oneOf, type OptionChecks } from '../shared/option-checks'
 import { defaultValidatorCompiler } from '../shared/validator-compiler'
-import { ACCESS_OPTIONS, checkAccess, addAuthHooks, type AccessOptions } from './access'
-import { requireBackend, type Served } from './backend'
+import { ACCESS_OPTIONS, checkAccess, addAuthHooks, type AccessOptions, type Served } from './access'
+import { requireBackend } from './backend'
 import { readCancelBody } from './bodies'
 import { addAddRoute, addQueueRoutes, retryAction } from './job-routes'
 import { acceptEmptyBodies, describedOnly, send, serialize } from './json'
 import { addNameRoutes, type NameAction } from './name-routes'
 import * as schemas from './schemas'
 import { errorSchema, routeSchema } from './schemas'
+import { jobSnapshotSchema, snapshotSchema } from './snapshot-schema'
 
 interface RoutesOptions extends AccessOptions {
   /** What the routes list, show and cancel: the tasks (the default), or the jobs of the fleet. */
@@ -44,13 +45,13 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
   app.setSerializerCompiler(() => serialize)
 
   const one = serve === 'tasks' ? 'task' : 'job'
-  const snapshotSchema = serve === 'tasks' ? schemas.snapshotSchema : schemas.jobSnapshotSchema
+  const schema = serve === 'tasks' ? snapshotSchema : jobSnapshotSchema
   const unknown = {
     404: errorSchema(`The ${one} was not found`),
     ...backend.spansProcesses === true && { 503: errorSchema(`The ${one} was not found, and the processes in \`missing\` have not answered in time`) }
   }
 
-  addList(app, backend, { summary: `List the ${serve}`, snapshotSchema, toPublic })
+  addList(app, backend, { summary: `List the ${serve}`, schema, toPublic })
   addBulkActions(app, backend, serve)
   const actions: NameAction[] = [
     {
@@ -58,7 +59,7 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
       suffix: '',
       schema: routeSchema({
         summary: `Get a ${one} by name`,
-        response: { 200: { description: `The ${one}, live or ended`, ...snapshotSchema }, ...unknown }
+        response: { 200: { description: `The ${one}, live or ended`, ...schema }, ...unknown }
       }),
       handle: async (name, process, reply) => send(reply, toPublic(await backend.get(name, process)))
     },
@@ -68,8 +69,8 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
       schema: routeSchema({
         summary: `Cancel a ${one} and wait for it to stop`,
         response: {
-          200: { description: `The ${one} has stopped`, ...snapshotSchema },
-          202: { description: `Cancellation was requested; the ${one} is still stopping`, ...snapshotSchema },
+          200: { description: `The ${one} has stopped`, ...schema },
+          202: { description: `Cancellation was requested; the ${one} is still stopping`, ...schema },
           ...unknown,
           409: errorSchema(`The ${one} has already ended`)
         }
@@ -102,14 +103,14 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
   if (backend.pause !== undefined) addQueueRoutes(app, backend)
 }
 
-function addList (app: FastifyInstance, backend: ControlBackend, { summary, snapshotSchema, toPublic }: {
-  summary: string, snapshotSchema: object, toPublic: (snapshot: Snapshot) => Snapshot
+function addList (app: FastifyInstance, backend: ControlBackend, { summary, schema, toPublic }: {
+  summary: string, schema: object, toPublic: (snapshot: Snapshot) => Snapshot
 }): void {
   app.get<{ Querystring: ListQuery }>('/', {
     schema: routeSchema({
       summary,
       querystring: schemas.listQuerySchema,
-      response: { 200: schemas.pageSchema(snapshotSchema), 400: errorSchema('A parameter has a wrong value') }
+      response: { 200: schemas.pageSchema(schema), 400: errorSchema('A parameter has a wrong value') }
     }),
     // `?state=running,failed` is as good as `?state=running&state=failed`: tools write either.
     async preValidation ({ query }) {

@@ -1,6 +1,7 @@
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
-import { errorSchema, feedMessageSchema, jobSnapshotSchema, publicSnapshot, snapshotSchema, STATES } from '../../lib/control/schemas'
+import { errorSchema, publicSnapshot } from '../../lib/control/schemas'
+import { feedMessageSchema, jobSnapshotSchema, snapshotSchema, STATES } from '../../lib/control/snapshot-schema'
 
 /** What the validator of a route says of a body, without changing it. */
 async function validator (t: Test, schema: object): Promise<(body: object) => Promise<number>> {
