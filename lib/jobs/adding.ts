@@ -3,6 +3,7 @@ import type { JobOptions } from '../../types/job'
 import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../shared/errors'
 import { omitUndefined } from '../shared/option-checks'
 import type { Engine, Queue } from './engine'
+import type { Expiries } from './expiries'
 import type { Kinds } from './kinds'
 import { keyOf, mayAddAgain } from './names'
 import { checkJobOptions, checkSize, copyData } from './options'
@@ -28,10 +29,12 @@ export interface Draft {
 export class Adder {
   readonly #engine: Engine
   readonly #kinds: Pick<Kinds, 'get'>
+  readonly #expiries: Expiries
 
-  constructor (engine: Engine, kinds: Pick<Kinds, 'get'>) {
+  constructor (engine: Engine, kinds: Pick<Kinds, 'get'>, expiries: Expiries) {
     this.#engine = engine
     this.#kinds = kinds
+    this.#expiries = expiries
   }
 
   /** @throws what is wrong with the job; then nothing is stored */
@@ -48,15 +51,28 @@ export class Adder {
   }
 
   /** @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_ENGINE_UNAVAILABLE */
-  async add ({ queue, kind, payload, options, transaction }: Draft): Promise<Stored> {
+  async add (draft: Draft): Promise<Stored> {
+    const { queue, kind, payload, options, transaction } = draft
+    const expiring = expiringOf([draft])
     const add = async (engineQueue: Queue): Promise<Stored> => {
+      await this.#expiries.mark(engineQueue, expiring)
       const first = await engineQueue.add(kind, payload, options)
       // The name of a job that has ended is free, even where its key was left.
-      return first.id !== options.jobId && await mayAddAgain(engineQueue, payload.name, first.id!) ? engineQueue.add(kind, payload, options) : first
+      return first.id !== options.jobId && await this.#mayAddAgain(draft, engineQueue, first.id!) ? engineQueue.add(kind, payload, options) : first
     }
     const stored = await (transaction === undefined ? this.#engine.request(queue, add) : this.#engine.requestWithin(transaction, queue, add))
-    if (stored.id !== options.jobId) throw new FST_ERR_JOB_NAME_IN_USE(payload.name)
+    if (stored.id !== options.jobId) {
+      if (transaction === undefined) this.#expiries.unmark(queue, { id: options.jobId, data: payload })
+      throw new FST_ERR_JOB_NAME_IN_USE(payload.name)
+    }
+    this.#expiries.wakeFor(expiring)
     return stored
+  }
+
+  async #mayAddAgain ({ queue, payload: { name }, transaction }: Draft, engineQueue: Queue, holder: string): Promise<boolean> {
+    // Within a transaction none is ended: it might be rolled back.
+    const wasOverdue = transaction === undefined && await this.#expiries.endNow(queue, holder)
+    return wasOverdue || mayAddAgain(engineQueue, name, holder)
   }
 
   /** Each of them, or why it was not stored, in the same order. */
@@ -79,7 +95,12 @@ export class Adder {
   async #addSlice (slice: Draft[]): Promise<Array<PromiseSettledResult<Stored>>> {
     try {
       const jobs = slice.map(({ kind, payload, options }) => ({ name: kind, data: payload, opts: options }))
-      const stored: Stored[] = await this.#engine.request(slice[0].queue, (engineQueue) => engineQueue.addBulk(jobs))
+      const expiring = expiringOf(slice)
+      const stored: Stored[] = await this.#engine.request(slice[0].queue, async (engineQueue) => {
+        await this.#expiries.mark(engineQueue, expiring)
+        return engineQueue.addBulk(jobs)
+      })
+      this.#expiries.wakeFor(expiring)
       return await Promise.all(slice.map(async (draft, i): Promise<PromiseSettledResult<Stored>> => {
         if (stored[i].id === draft.options.jobId) return { status: 'fulfilled', value: stored[i] }
         // Within the list too a name is that of the first alone.
@@ -94,4 +115,8 @@ export class Adder {
 
 function slicesOf (drafts: Draft[]): Draft[][] {
   return Array.from({ length: Math.ceil(drafts.length / SLICE) }, (_, i) => drafts.slice(i * SLICE, (i + 1) * SLICE))
+}
+
+function expiringOf (drafts: Draft[]): Array<{ id: string, expiresAt: number }> {
+  return drafts.flatMap(({ options: { jobId: id }, payload: { expiresAt } }) => expiresAt === undefined ? [] : [{ id, expiresAt }])
 }

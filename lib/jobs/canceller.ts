@@ -2,6 +2,7 @@ import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_RECORD_GONE } from '../shared/e
 import { timers } from '../shared/timers'
 import { readOutcome, type CompletionWaiter } from './completions'
 import type { Engine } from './engine'
+import type { Expiries } from './expiries'
 import type { Located } from './lookup'
 import { isEnded } from './names'
 import { removalOf } from './ended'
@@ -17,19 +18,29 @@ const MAX_REQUESTS = 200
 /** What every process is told of a job that is to stop. `removed`: it waited, and is no longer in its queue. */
 interface StopRequest { id: string, reason: Reason, removed?: boolean }
 
+interface Parts {
+  engine: Engine
+  completions: CompletionWaiter
+  outcomes: Outcomes
+  expiries: Pick<Expiries, 'unmark'>
+  timeout: number
+}
+
 /** Stops jobs wherever they are. */
 export class Canceller {
   readonly #engine: Engine
   readonly #completions: CompletionWaiter
   readonly #outcomes: Outcomes
+  readonly #expiries: Pick<Expiries, 'unmark'>
   readonly #timeout: number
   /** What is to be published next, by queue. */
   readonly #requests = new Map<string, { list: StopRequest[], published: Promise<void> }>()
 
-  constructor (engine: Engine, completions: CompletionWaiter, outcomes: Outcomes, timeout: number) {
+  constructor ({ engine, completions, outcomes, expiries, timeout }: Parts) {
     this.#engine = engine
     this.#completions = completions
     this.#outcomes = outcomes
+    this.#expiries = expiries
     this.#timeout = timeout
   }
 
@@ -88,6 +99,7 @@ export class Canceller {
         throw error
       }
       this.#outcomes.record(queue, removalOf(stored, cancel))
+      this.#expiries.unmark(queue, stored)
       return 'removed'
     })
   }

@@ -1,7 +1,8 @@
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_CANCELLED, FST_ERR_JOB_RECORD_GONE } from '../shared/errors'
 import { timers } from '../shared/timers'
 import type { Engine, Queue } from './engine'
-import { isOurs, outcomeOf, type Ended, type Outcome } from './ended'
+import type { Expiries } from './expiries'
+import { hasExpired, isOurs, outcomeOf, type Ended, type Outcome } from './ended'
 import type { Outcomes } from './outcomes'
 import { readFailure, readFailureEvent, type Stored } from './serialization'
 
@@ -21,6 +22,8 @@ export interface Awaited {
   readonly name: string
   /** How often it will have been started when it ends, at least. One that was retried had ended before. */
   attempts: number
+  /** When it is no longer to be started, in ms since the epoch. */
+  readonly expiresAt?: number
 }
 
 interface Waiting extends Awaited {
@@ -39,6 +42,7 @@ interface Waiting extends Awaited {
 export class CompletionWaiter {
   readonly #engine: Engine
   readonly #outcomes: Outcomes
+  readonly #expiries: Pick<Expiries, 'end'>
   /** By queue and id. */
   readonly #waiting = new Map<string, Waiting>()
   readonly #polling = new Set<string>()
@@ -46,9 +50,10 @@ export class CompletionWaiter {
   #wakeAt = Infinity
   #closed = false
 
-  constructor (engine: Engine, outcomes: Outcomes) {
+  constructor (engine: Engine, outcomes: Outcomes, expiries: Pick<Expiries, 'end'>) {
     this.#engine = engine
     this.#outcomes = outcomes
+    this.#expiries = expiries
     const { events } = engine
     events.on('completed', ({ queue, jobId, returnvalue }) => this.#settle(this.#find(queue, jobId), { state: 'completed', result: returnvalue }))
     events.on('failed', ({ queue, jobId, failedReason }) => this.#hurry(queue, jobId, failedReason))
@@ -60,13 +65,13 @@ export class CompletionWaiter {
    * @param isLive the caller has just seen it live: there is no need to look at once
    * @throws FST_ERR_JOBS_CLOSED when this app closes first, FST_ERR_JOB_RECORD_GONE when nothing tells how it ended
    */
-  wait ({ queue, id, name, attempts }: Awaited, { isLive = false } = {}): { ended: Promise<Outcome>, abandon: () => void } {
+  wait ({ queue, id, name, attempts, expiresAt }: Awaited, { isLive = false } = {}): { ended: Promise<Outcome>, abandon: () => void } {
     let abandon = (): void => {}
     const ended = new Promise<Outcome>((resolve, reject) => {
       if (this.#closed) return reject(new FST_ERR_JOBS_CLOSED())
       const key = keyOf(queue, id)
       const waiting = this.#waiting.get(key) ?? {
-        queue, id, name, attempts, settlers: new Set(), dueAt: isLive ? timers.now() + POLL_INTERVAL : 0, interval: POLL_INTERVAL, readAt: 0, goneSince: undefined, failure: undefined
+        queue, id, name, attempts, expiresAt, settlers: new Set(), dueAt: isLive ? timers.now() + POLL_INTERVAL : 0, interval: POLL_INTERVAL, readAt: 0, goneSince: undefined, failure: undefined
       }
       waiting.attempts = Math.max(waiting.attempts, attempts)
       const settle = (outcome: Outcome | Error): void => outcome instanceof Error ? reject(outcome) : resolve(outcome)
@@ -156,7 +161,7 @@ export class CompletionWaiter {
     for (const waiting of jobs) {
       // Unless an event has made it due again meanwhile.
       if (waiting.dueAt === Infinity) {
-        waiting.dueAt = timers.now() + waiting.interval
+        waiting.dueAt = timers.now() + Math.min(waiting.interval, timeLeft(waiting))
         waiting.interval = Math.min(waiting.interval * 2, MAX_POLL_INTERVAL)
       }
       if (this.#find(queue, waiting.id) === waiting) this.#wakeBy(waiting.dueAt)
@@ -180,7 +185,7 @@ export class CompletionWaiter {
     if (jobs.length > 0) {
       await this.#engine.request(queue, (engineQueue) => Promise.all(jobs.map(async (waiting) => {
         waiting.readAt = timers.now()
-        const outcome = await readOutcome(engineQueue, waiting.id)
+        const outcome = await this.#readOutcome(engineQueue, waiting)
         if (outcome === 'live') waiting.goneSince = waiting.failure = undefined
         else if (outcome === 'gone') missing.push(waiting)
         else this.#settle(waiting, outcome)
@@ -189,10 +194,17 @@ export class CompletionWaiter {
     return missing
   }
 
+  /** One that is overdue ends first. */
+  async #readOutcome (engineQueue: Queue, { queue, id, expiresAt = Infinity }: Waiting): Promise<Outcome | 'live' | 'gone'> {
+    const outcome = await readOutcome(engineQueue, id)
+    if (outcome !== 'live' || Date.now() < expiresAt || await this.#expiries.end(queue, id) !== 'ended') return outcome
+    return readOutcome(engineQueue, id)
+  }
+
   /** There is no record of the job. */
   #conclude (waiting: Waiting, ended: Ended | undefined): void {
     const { name, failure, attempts } = waiting
-    const isOfThisRun = ended !== undefined && (ended.removed === true || ended.attempts >= attempts)
+    const isOfThisRun = ended !== undefined && (ended.removed === true || ended.attempts >= attempts || (waiting.expiresAt !== undefined && hasExpired(ended)))
     const outcome = isOfThisRun ? outcomeOf(ended) : undefined
     if (outcome !== undefined) return this.#settle(waiting, outcome)
     waiting.goneSince ??= timers.now()
@@ -216,6 +228,12 @@ export async function readOutcome (engineQueue: Queue, id: string): Promise<Outc
   // It was retried in between.
   if (job.finishedOn === undefined) return 'live'
   return state === 'completed' ? { state, result: job.returnvalue } : readFailure(job)
+}
+
+/** Until nobody may start it any more, in ms. */
+function timeLeft ({ expiresAt = Infinity }: Waiting): number {
+  const left = expiresAt - Date.now()
+  return left > 0 ? left : Infinity
 }
 
 function keyOf (queue: string, id: string): string {

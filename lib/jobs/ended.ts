@@ -53,12 +53,15 @@ export function removalOf (job: Stored, cause: Reason): Ended {
   return { id: job.id!, name, kind: job.name, attempts: startsOf(job), createdAt: job.timestamp, startedAt: job.processedOn, endedAt: Date.now(), state: 'cancelled', error: { code, message }, cause, removed: true }
 }
 
-const EXPIRED = 'FST_ERR_JOB_EXPIRED'
+/** Whether nobody had started it in time. */
+export function hasExpired ({ state, error }: Pick<Ended, 'state' | 'error'>): boolean {
+  return state === 'cancelled' && error?.code === 'FST_ERR_JOB_EXPIRED'
+}
 
 /** @returns `undefined` if it is not all known: the result was too large to be kept */
 export function outcomeOf ({ name, state, result, resultOmitted, error, cause }: Ended): Outcome | undefined {
   if (state === 'completed') return resultOmitted ? undefined : { state, result }
-  if (state === 'cancelled' && error?.code === EXPIRED) return { state, error: new FST_ERR_JOB_EXPIRED(name) }
+  if (hasExpired({ state, error })) return { state, error: new FST_ERR_JOB_EXPIRED(name) }
   if (state === 'cancelled') return { state, error: new FST_ERR_JOB_CANCELLED(name, { cause: deserializeReason(cause!) }) }
   const { code, message } = error!
   return { state, error: Object.assign(new FST_ERR_JOB_FAILED(message), { code }) }

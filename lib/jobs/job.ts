@@ -26,11 +26,12 @@ export interface JobFields {
   startedAt?: number
   endedAt?: number
   ttl?: number
+  expiresAt?: number
 }
 
 /** What BullMQ's record says of a job that is in this state of BullMQ's. */
 export function fieldsOf (queue: string, stored: Stored, engineState: string): JobFields {
-  const { name, ttl } = stored.data
+  const { name, ttl, expiresAt } = stored.data
   const attempts = startsOf(stored)
   return {
     id: stored.id!,
@@ -44,6 +45,7 @@ export function fieldsOf (queue: string, stored: Stored, engineState: string): J
     startedAt: attempts > 0 ? stored.processedOn ?? undefined : undefined,
     endedAt: stored.finishedOn ?? undefined,
     ttl,
+    expiresAt,
     ...outcomeFields(stored, engineState)
   }
 }
@@ -51,7 +53,8 @@ export function fieldsOf (queue: string, stored: Stored, engineState: string): J
 function outcomeFields (stored: Stored, engineState: string): Pick<JobFields, 'state' | 'result' | 'error'> {
   if (engineState === 'completed') return { state: 'completed', result: stored.returnvalue }
   if (engineState === 'failed') return readFailure(stored)
-  if (engineState === 'active') return { state: stored.data.cancel === undefined ? 'running' : 'cancelling' }
+  // In the hands of a process that passes it on, or ends it in time, it has not been started.
+  if (engineState === 'active' && startsOf(stored) > 0) return { state: stored.data.cancel === undefined ? 'running' : 'cancelling' }
   return { state: 'pending' }
 }
 
@@ -76,6 +79,7 @@ export class Job implements PublicJob<any> {
   readonly startedAt: number | undefined
   readonly endedAt: number | undefined
   readonly #ttl: number | undefined
+  readonly #expiresAt: number | undefined
   readonly #owner: JobOwner
 
   constructor (fields: JobFields, owner: JobOwner) {
@@ -92,6 +96,7 @@ export class Job implements PublicJob<any> {
     this.startedAt = fields.startedAt
     this.endedAt = fields.endedAt
     this.#ttl = fields.ttl
+    this.#expiresAt = fields.expiresAt
     this.#owner = owner
   }
 
@@ -100,7 +105,7 @@ export class Job implements PublicJob<any> {
     if (this.state === 'completed') return this.result
     if (this.error !== undefined) throw this.error
     const { queue, id, name } = this
-    return this.#owner.wait({ queue, id, name, attempts: this.state === 'pending' ? this.attempts + 1 : this.attempts }, checked)
+    return this.#owner.wait({ queue, id, name, attempts: this.state === 'pending' ? this.attempts + 1 : this.attempts, expiresAt: this.#expiresAt }, checked)
   }
 
   async heartbeat (): Promise<boolean> {

@@ -6,6 +6,7 @@ import { readStopRequests } from './canceller'
 import { CompletionWaiter } from './completions'
 import { Engine, type Queue } from './engine'
 import { JobEvents } from './events'
+import { Expiries } from './expiries'
 import { Kinds } from './kinds'
 import { MisroutedJobs } from './misrouted'
 import { adoptForeignJobs } from './names'
@@ -28,6 +29,7 @@ export class JobsLifecycle {
   readonly #runner: Runner
   readonly #completions: CompletionWaiter
   readonly #outcomes: Outcomes
+  readonly #expiries: Expiries
   readonly #registry: JobRegistry
   readonly #misrouted: MisroutedJobs
   readonly #schedules: Schedules
@@ -44,11 +46,14 @@ export class JobsLifecycle {
     this.#runner = new Runner(app, this.kinds)
     this.#engine = new Engine(settings, app.log, (queue, job, token) => this.#outcomes.afterNoting(job, this.#runner.process(queue, job, token)))
     this.#outcomes = new Outcomes(this.#engine, (queue, family) => retentionOf(settings, this.kinds.of(queue), family))
-    this.#completions = new CompletionWaiter(this.#engine, this.#outcomes)
-    this.#registry = new JobRegistry(this.#engine, this.#completions, this.#outcomes, this.kinds, settings.cancelTimeout)
+    this.#expiries = this.#runner.expiries = new Expiries(this.#engine, this.#outcomes)
+    this.#completions = new CompletionWaiter(this.#engine, this.#outcomes, this.#expiries)
+    this.#registry = new JobRegistry({
+      engine: this.#engine, completions: this.#completions, outcomes: this.#outcomes, expiries: this.#expiries, kinds: this.kinds, cancelTimeout: settings.cancelTimeout
+    })
     this.events = new JobEvents(this.#engine, (queue, id) => this.#registry.read(queue, id), app.log)
     adoptForeignJobs(this.#engine, this.#outcomes)
-    this.#schedules = this.#runner.schedules = new Schedules(this.#engine, this.kinds, app.log)
+    this.#schedules = this.#runner.schedules = new Schedules(this.#engine, this.kinds, this.#expiries, app.log)
     this.#misrouted = this.#runner.misrouted = new MisroutedJobs(this.#engine, this.kinds, (queue) => (
       this.#runner.count(queue) < (settings.worked.get(queue)?.concurrency ?? 0)
     ))
@@ -92,6 +97,7 @@ export class JobsLifecycle {
     await this.kinds.seal()
     await this.#engine.open(this.kinds.queues)
     this.#phase = 'open'
+    this.#expiries.open()
     whenReady(this.#app, () => this.#engine.work())
   }
 
@@ -137,6 +143,7 @@ export class JobsLifecycle {
     this.#completions.close()
     this.events.close()
     this.#misrouted.close()
+    this.#expiries.close()
   }
 }
 

@@ -1,5 +1,6 @@
 import type { TaskState } from '../../types/task'
 import type { Engine, Queue } from './engine'
+import type { Expiries } from './expiries'
 import { fieldsOf, Job, type JobOwner } from './job'
 import { isEnded, readJob, type Read } from './names'
 import { isOurs } from './ended'
@@ -30,17 +31,20 @@ const MAX_EXAMINED = 1_000
 /** How many ids around the place where a page ended are looked through for it: the list has moved since. */
 const DRIFT = 1_000
 
+/** Where jobs are read. */
+interface Source { engine: Engine, expiries: Pick<Expiries, 'settled'> }
+
 /**
  * The live jobs. Their ids are read at once, so that those which come, go or move meanwhile change nothing: each that is live
  * throughout is in it once. The records are read as they are asked for.
  */
-export async function * liveJobs (engine: Engine, owner: JobOwner): AsyncGenerator<Job, void> {
+export async function * liveJobs (source: Source, owner: JobOwner): AsyncGenerator<Job, void> {
+  const { engine } = source
   for (const queue of engine.queues) {
     const ids = await engine.request(queue, liveIds)
     for (let i = 0; i < ids.length; i += SLICE) {
       const slice = ids.slice(i, i + SLICE)
-      const reads = await engine.request(queue, (engineQueue) => Promise.all(slice.map((id) => readListed(engineQueue, id))))
-      for (const read of reads) if (read !== undefined && !isEnded(read.state)) yield new Job(fieldsOf(queue, read.stored, read.state), owner)
+      for (const read of await readAll(source, queue, slice, readListed)) if (read !== undefined && !isEnded(read.state)) yield new Job(fieldsOf(queue, read.stored, read.state), owner)
     }
   }
 }
@@ -51,6 +55,12 @@ async function liveIds (engineQueue: Queue): Promise<string[]> {
   // Twice: in PostgreSQL each list is a query of its own, and a job may go back to one that was read before it.
   const lists = [...await read(), ...await read()]
   return [...new Set(lists.flat())]
+}
+
+/** The jobs as they are now: those that are overdue end first. */
+async function readAll ({ engine, expiries }: Source, queue: string, ids: string[], read: typeof readJob): Promise<Array<Read | undefined>> {
+  const reads = await engine.request(queue, (engineQueue) => Promise.all(ids.map((id) => read(engineQueue, id))))
+  return Promise.all(reads.map((read) => expiries.settled(queue, read)))
 }
 
 /** One that was never started waits, and nothing more needs to be asked; of the others the record does not say where they are. */
@@ -72,7 +82,8 @@ export interface JobQuery {
 interface Cursor { queue: number, section: number, offset: number, last: string[] }
 
 /** A page of the jobs that match, with the cursor of the next. @throws `RangeError` for a cursor that is none */
-export async function pageOfJobs (engine: Engine, owner: JobOwner, query: JobQuery): Promise<{ jobs: Job[], next?: string }> {
+export async function pageOfJobs (source: Source, owner: JobOwner, query: JobQuery): Promise<{ jobs: Job[], next?: string }> {
+  const { engine } = source
   const { limit, after, states, matches } = query
   const queues = query.queue === undefined ? engine.queues : engine.queues.filter((queue) => queue === query.queue)
   const cursor = after === undefined ? { queue: 0, section: 0, offset: 0, last: [] } : readCursor(after)
@@ -88,10 +99,11 @@ export async function pageOfJobs (engine: Engine, owner: JobOwner, query: JobQue
         const ids = await engine.request(queue, (engineQueue) => idsAfter(engineQueue, section, cursor, Math.min(SLICE, limit - jobs.length)))
         if (ids.length === 0) break
         examined += ids.length
-        const reads = await engine.request(queue, (engineQueue) => Promise.all(ids.map((id) => (STARTED.has(section) ? readJob : readListed)(engineQueue, id))))
-        for (const read of reads) {
-          const job = read && new Job(fieldsOf(queue, read.stored, read.state), owner)
-          if (job !== undefined && (states === undefined || states.includes(job.state)) && matches(job)) jobs.push(job)
+        for (const read of await readAll(source, queue, ids, STARTED.has(section) ? readJob : readListed)) {
+          // One that has just ended comes with those that have.
+          if (read === undefined || (isEnded(read.state) && !isEnded(section))) continue
+          const job = new Job(fieldsOf(queue, read.stored, read.state), owner)
+          if ((states === undefined || states.includes(job.state)) && matches(job)) jobs.push(job)
         }
       }
     }

@@ -1,4 +1,5 @@
 import type { Engine } from './engine'
+import type { Expiries } from './expiries'
 import { claimName, holderOf, isEnded, readJob, type Read } from './names'
 import type { Outcomes } from './outcomes'
 
@@ -9,14 +10,16 @@ export interface Located extends Read { queue: string }
 export class Lookup {
   readonly #engine: Engine
   readonly #outcomes: Outcomes
+  readonly #expiries: Expiries
 
-  constructor (engine: Engine, outcomes: Outcomes) {
+  constructor (engine: Engine, outcomes: Outcomes, expiries: Expiries) {
     this.#engine = engine
     this.#outcomes = outcomes
+    this.#expiries = expiries
   }
 
   async byId (id: string): Promise<Located | undefined> {
-    return (await this.#inEachQueue((queue) => this.#read(queue, id)))[0]
+    return (await this.#inEachQueue((queue) => this.read(queue, id)))[0]
   }
 
   /** The live job of the name, or else the one that has ended last and is kept. */
@@ -26,7 +29,7 @@ export class Lookup {
     if (live !== undefined) return live
     const latest = await this.#inEachQueue(async (queue) => {
       const ids = await this.#outcomes.idsOf(queue, name)
-      return Promise.all(ids.map((id) => this.#read(queue, id)))
+      return Promise.all(ids.map((id) => this.read(queue, id)))
     })
     const found = [...held, ...latest].filter(({ stored }) => stored.data.name === name)
     const revived = found.find(isLive)
@@ -42,15 +45,12 @@ export class Lookup {
   }
 
   async #holderOf (queue: string, name: string): Promise<Located | undefined> {
-    return this.#engine.request(queue, async (engineQueue) => {
-      const id = await holderOf(engineQueue, name)
-      const read = id === null ? undefined : await readJob(engineQueue, id)
-      return read && { ...read, queue }
-    })
+    const id = await this.#engine.request(queue, (engineQueue) => holderOf(engineQueue, name))
+    return id === null ? undefined : this.read(queue, id)
   }
 
-  async #read (queue: string, id: string): Promise<Located | undefined> {
-    const read = await this.#engine.request(queue, (engineQueue) => readJob(engineQueue, id))
+  async read (queue: string, id: string): Promise<Located | undefined> {
+    const read = await this.#expiries.settled(queue, await this.#engine.request(queue, (engineQueue) => readJob(engineQueue, id)))
     return read && { ...read, queue }
   }
 

@@ -5,6 +5,7 @@ import { Adder, type Draft } from './adding'
 import { Canceller } from './canceller'
 import type { Awaited, CompletionWaiter } from './completions'
 import type { Engine, Queue } from './engine'
+import type { Expiries } from './expiries'
 import { fieldsOf, fieldsOfEnded, Job } from './job'
 import type { Kinds } from './kinds'
 import { liveJobs, pageOfJobs, type JobQuery } from './listing'
@@ -20,22 +21,33 @@ const PURGE_SLICE = 5_000
 
 const COUNTED = ['waiting', 'prioritized', 'delayed', 'paused', 'active', 'completed', 'failed'] as const
 
+interface Parts {
+  engine: Engine
+  completions: CompletionWaiter
+  outcomes: Outcomes
+  expiries: Expiries
+  kinds: Pick<Kinds, 'get'>
+  cancelTimeout: number
+}
+
 /** The verbs, as seen from one process of the fleet. */
 export class JobRegistry {
   readonly #engine: Engine
   readonly #completions: CompletionWaiter
   readonly #outcomes: Outcomes
+  readonly #expiries: Expiries
   readonly #adder: Adder
   readonly #lookup: Lookup
   readonly #canceller: Canceller
 
-  constructor (engine: Engine, completions: CompletionWaiter, outcomes: Outcomes, kinds: Pick<Kinds, 'get'>, cancelTimeout: number) {
+  constructor ({ engine, completions, outcomes, expiries, kinds, cancelTimeout }: Parts) {
     this.#engine = engine
     this.#completions = completions
     this.#outcomes = outcomes
-    this.#adder = new Adder(engine, kinds)
-    this.#lookup = new Lookup(engine, outcomes)
-    this.#canceller = new Canceller(engine, completions, outcomes, cancelTimeout)
+    this.#expiries = expiries
+    this.#adder = new Adder(engine, kinds, expiries)
+    this.#lookup = new Lookup(engine, outcomes, expiries)
+    this.#canceller = new Canceller({ engine, completions, outcomes, expiries, timeout: cancelTimeout })
   }
 
   async add (kind: string, data: unknown, options?: JobOptions): Promise<Job> {
@@ -77,8 +89,8 @@ export class JobRegistry {
 
   /** Resolves when it has stopped, or had before. @throws FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_ENGINE_UNAVAILABLE */
   async cancelById (queue: string, id: string, reason?: unknown): Promise<void> {
-    const read = await this.#engine.request(queue, (engineQueue) => readJob(engineQueue, id))
-    if (read !== undefined && !isEnded(read.state)) await this.#canceller.cancel({ ...read, queue }, reason)
+    const located = await this.#lookup.read(queue, id)
+    if (located !== undefined && !isEnded(located.state)) await this.#canceller.cancel(located, reason)
   }
 
   async heartbeatByName (name: string): Promise<boolean> {
@@ -163,18 +175,18 @@ export class JobRegistry {
 
   /** The job of an id; one that has ended, even when its record is gone. */
   async read (queue: string, id: string): Promise<Job | undefined> {
-    const read = await this.#engine.request(queue, (engineQueue) => readJob(engineQueue, id))
-    if (read !== undefined) return this.#jobOf({ ...read, queue })
+    const located = await this.#lookup.read(queue, id)
+    if (located !== undefined) return this.#jobOf(located)
     const ended = (await this.#outcomes.find(queue, [id])).get(id)
     return ended && new Job(fieldsOfEnded(queue, ended), this)
   }
 
   list (): AsyncGenerator<Job, void> {
-    return liveJobs(this.#engine, this)
+    return liveJobs({ engine: this.#engine, expiries: this.#expiries }, this)
   }
 
   page (query: JobQuery): Promise<{ jobs: Job[], next?: string }> {
-    return pageOfJobs(this.#engine, this, query)
+    return pageOfJobs({ engine: this.#engine, expiries: this.#expiries }, this, query)
   }
 
   // --- what a job asks ---

@@ -4,9 +4,12 @@ import { FST_ERR_JOB_EXPIRED, FST_ERR_JOB_INVALID_RECORD, FST_ERR_JOB_TIMEOUT, F
 import { redactError } from '../shared/redaction'
 import { timers } from '../shared/timers'
 import { keepingLogger } from './job-log'
+import { isOurs } from './ended'
+import type { Expiries } from './expiries'
 import type { Kind, Kinds } from './kinds'
 import type { MisroutedJobs } from './misrouted'
 import { findProblem } from './options'
+import { isTooLate } from './overdue'
 import { TICK, type Schedules } from './schedules'
 import { cancellation, deserializeReason, startsOf, toEngineError, type Reason, type Stored } from './serialization'
 
@@ -36,6 +39,8 @@ export class Runner {
   schedules!: Pick<Schedules, 'tick'>
   /** Where jobs of kinds go that this process has not defined. */
   misrouted!: Pick<MisroutedJobs, 'nextTime' | 'remember' | 'onRoom'>
+  /** By when jobs are to be started. */
+  expiries!: Pick<Expiries, 'unmark'>
   private readonly running = new Map<string, Running>()
   private readonly byTask = new WeakMap<Task, Running>()
   private readonly pendingCancels = new Map<string, Reason>()
@@ -50,15 +55,15 @@ export class Runner {
 
   /** BullMQ's processor: what it returns is the result, what it throws is noted as {@link toEngineError} and the like say. */
   readonly process = async (queue: string, job: Stored, token?: string): Promise<unknown> => {
-    if (this.leaving) return this.release(job, token)
+    if (this.leaving) return this.release(job, token, { hasStarted: false })
     if (job.name === TICK) return this.schedules.tick(queue, job)
+    if (isFirst(job)) refuseLate(job)
     const kind = this.kinds.get(job.name)
     if (kind === undefined) return this.releaseToOther(queue, job, token)
     const problem = findProblem(job.data)
     if (problem !== undefined) throw final(new FST_ERR_JOB_INVALID_RECORD(problem))
-    const { name, cancel = this.pendingCancels.get(job.id!), expiresAt = Infinity } = job.data
+    const { name, cancel = this.pendingCancels.get(job.id!) } = job.data
     if (cancel !== undefined) throw cancellation(name, deserializeReason(cancel))
-    if (startsOf(job) <= 1 && Date.now() >= expiresAt) throw cancellation(name, new FST_ERR_JOB_EXPIRED(name))
 
     let entry: Running
     try {
@@ -102,6 +107,7 @@ export class Runner {
     }, { name: `job:${name}#${job.id!.slice(0, 8)}`, ttl, onClose: 'wait', ...(job.opts?.keepLogs ?? 0) > 0 && { log: keepingLogger(kind.app.log, job) } })
     this.running.set(job.id!, entry)
     this.byTask.set(task, entry)
+    if (isFirst(job)) this.expiries.unmark(queue, job)
     return entry
   }
 
@@ -124,15 +130,21 @@ export class Runner {
    */
   private async releaseToOther (queue: string, job: Stored, token: string | undefined): Promise<never> {
     const at = this.misrouted.nextTime(job)
-    if (typeof job.data === 'object' && job.data !== null) await job.updateData({ ...job.data, misrouted: (job.data.misrouted ?? 0) + 1 })
+    const isNew = isFirst(job)
+    await discountStart(job)
+    // Its time may have come meanwhile, and whoever looked for it then has found it taken.
+    if (isNew) refuseLate(job)
     await job.moveToDelayed(at, token)
     this.misrouted.remember(queue, job, at)
     throw released()
   }
 
-  private async release (job: Stored, token: string | undefined): Promise<never> {
-    // What the store does not take, or what is another's by now, is left as it is: it is started again when its lock has expired.
-    await job.moveToDelayed(Date.now() + RELEASE_DELAY, token).catch(() => {})
+  private async release (job: Stored, token: string | undefined, { hasStarted = true } = {}): Promise<never> {
+    try {
+      if (!hasStarted && isOurs(job)) await discountStart(job)
+      await job.moveToDelayed(Date.now() + RELEASE_DELAY, token)
+    } catch { // What the store does not take, or what is another's by now, is left as it is: it is started again when its lock has expired.
+    }
     throw released()
   }
 
@@ -195,6 +207,23 @@ export class Runner {
   get names (): string[] {
     return [...this.running.values()].map(({ job }) => job.data.name)
   }
+}
+
+/** Whether its handler was never started, nor is by another process. */
+function isFirst (job: Stored): boolean {
+  return isOurs(job) && startsOf(job) <= 1
+}
+
+/** @throws what ends the job as cancelled, if it was to be started by now */
+function refuseLate (job: Stored): void {
+  const { name, cancel } = job.data
+  if (cancel === undefined && isTooLate(job)) throw cancellation(name, new FST_ERR_JOB_EXPIRED(name))
+}
+
+/** BullMQ counts each time that a process takes the job. */
+async function discountStart (job: Stored): Promise<void> {
+  const { data } = job
+  if (typeof data === 'object' && data !== null) await job.updateData({ ...data, misrouted: (data.misrouted ?? 0) + 1 })
 }
 
 /** The error that tells BullMQ that the job is in its queue again. */

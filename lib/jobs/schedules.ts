@@ -7,6 +7,7 @@ import { formatValue, omitUndefined } from '../shared/option-checks'
 import { load } from '../shared/optional-peer'
 import { Adder, type Draft } from './adding'
 import type { Engine } from './engine'
+import type { Expiries } from './expiries'
 import type { Kinds } from './kinds'
 import { keyOf } from './names'
 import { checkName, checkScheduleOptions, checkText } from './options'
@@ -38,9 +39,9 @@ export class Schedules {
   readonly #adder: Adder
   readonly #log: FastifyBaseLogger
 
-  constructor (engine: Engine, kinds: Pick<Kinds, 'get'>, log: FastifyBaseLogger) {
+  constructor (engine: Engine, kinds: Pick<Kinds, 'get'>, expiries: Expiries, log: FastifyBaseLogger) {
     this.#engine = engine
-    this.#adder = new Adder(engine, kinds)
+    this.#adder = new Adder(engine, kinds, expiries)
     this.#log = log
   }
 

@@ -1,8 +1,11 @@
 import t from 'tap'
 import { CompletionWaiter } from '../../lib/jobs/completions'
+import type { Expiries } from '../../lib/jobs/expiries'
 import type { Engine } from '../../lib/jobs/engine'
 import type { Ended } from '../../lib/jobs/ended'
 import type { Outcomes } from '../../lib/jobs/outcomes'
+import { cancellation } from '../../lib/jobs/serialization'
+import { FST_ERR_JOB_EXPIRED } from '../../lib/shared/errors'
 import { FakeTime } from '../fixtures/fake-time'
 import { memoryEngine, MemoryQueue, type Entry } from '../fixtures/memory-engine'
 
@@ -17,14 +20,24 @@ class FakeOutcomes {
   }
 }
 
-interface Parts { queue: MemoryQueue, engine: Engine, outcomes: FakeOutcomes, completions: CompletionWaiter }
+interface Parts { queue: MemoryQueue, engine: Engine, outcomes: FakeOutcomes, completions: CompletionWaiter, overdue: string[] }
 
 function partsOf (...entries: Array<Partial<Entry>>): Parts {
   const queue = new MemoryQueue()
   for (const entry of entries) queue.put(entry)
   const { engine } = memoryEngine(queue)
   const outcomes = new FakeOutcomes()
-  return { queue, engine, outcomes, completions: new CompletionWaiter(engine, outcomes as unknown as Outcomes) }
+  /** Jobs that were to be ended for being overdue. */
+  const overdue: string[] = []
+  const expiries: Pick<Expiries, 'end'> = {
+    end: async (_queue, id) => {
+      overdue.push(id)
+      if (queue.entries.get(id)!.state === 'active') return 'taken'
+      await queue.stored(id).moveToFailed(cancellation('a', new FST_ERR_JOB_EXPIRED('a')), 'token')
+      return 'ended'
+    }
+  }
+  return { queue, engine, outcomes, overdue, completions: new CompletionWaiter(engine, outcomes as unknown as Outcomes, expiries) }
 }
 
 const failed = { state: 'failed', finishedOn: 9, failedReason: 'no', stacktrace: ['TypeError [ERR_X]: no\n    at there'] }
@@ -88,6 +101,34 @@ t.test('the end of an earlier run is no evidence for a job that was retried', as
   outcomes.ends.set('id', { id: 'id', name: 'a', endedAt: 9, attempts: 0, state: 'cancelled', cause: {}, removed: true })
   t.match(await completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 }).ended, { state: 'cancelled' }, 'one that waited needs no start')
   t.same(engine.events.eventNames().length, 3)
+})
+
+t.test('a job that nobody has started in time ends when its time has come, by who waits for it', async (t) => {
+  const job = { queue: 'default', id: 'id', name: 'a', attempts: 1 }
+  const { queue, completions, overdue } = partsOf({ state: 'waiting' })
+  const expiresAt = Date.now() + 50
+  const { ended } = completions.wait({ ...job, expiresAt })
+  t.match(await ended, { state: 'cancelled', error: { code: 'FST_ERR_JOB_EXPIRED' } })
+  t.same(overdue, ['id'])
+  t.ok(Date.now() >= expiresAt && Date.now() < expiresAt + 400, 'long before the next poll')
+  t.equal(queue.entries.get('id')!.state, 'failed')
+
+  const taken = partsOf({ state: 'active' })
+  const waiting = taken.completions.wait({ ...job, expiresAt: 1 })
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  t.same(taken.overdue, ['id'], 'it is another that ends it')
+  waiting.abandon()
+})
+
+t.test('that nobody has started it in time is evidence for who has waited for its start alone', async (t) => {
+  const { completions, outcomes } = partsOf()
+  outcomes.ends.set('id', { id: 'id', name: 'a', endedAt: 9, attempts: 0, state: 'cancelled', error: { code: 'FST_ERR_JOB_EXPIRED', message: 'late' } })
+  const job = { queue: 'default', id: 'id', name: 'a', attempts: 1 }
+  t.match(await completions.wait({ ...job, expiresAt: 5 }).ended, { error: { code: 'FST_ERR_JOB_EXPIRED' } })
+  const { ended } = completions.wait(job)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  outcomes.ends.set('id', { id: 'id', name: 'a', endedAt: 9, attempts: 1, state: 'completed', result: 7 })
+  t.same(await ended, { state: 'completed', result: 7 })
 })
 
 t.test('a record that goes between its state and its content leaves no outcome', async (t) => {

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Kind } from '../../lib/jobs/kinds'
 import { Runner } from '../../lib/jobs/runner'
+import { TICK } from '../../lib/jobs/schedules'
 import type { Stored } from '../../lib/jobs/serialization'
 import { logged, nextTask, readyApp, untilAborted } from '../fixtures/app'
 import { stored } from '../fixtures/engine'
@@ -11,12 +12,14 @@ async function runnerOf (t: Test, handler: Kind['handler'], options: Partial<Kin
   const runner = new Runner(app, new Map([['kind', { app, handler, options: { queue: 'default', ...options } }]]))
   const rooms: string[] = []
   const parked: Array<[queue: string, job: Stored]> = []
+  const unmarked: string[] = []
+  runner.expiries = { unmark: (_queue, { id, data: { expiresAt } }) => { if (expiresAt !== undefined) unmarked.push(id!) } }
   runner.misrouted = {
     nextTime: () => 25,
     remember: (queue, job) => { parked.push([queue, job]) },
     onRoom: (queue) => { rooms.push(queue) }
   }
-  return { app, runner, lines, rooms, parked }
+  return { app, runner, lines, rooms, parked, unmarked }
 }
 
 /** A job, and what it is told when it is moved. */
@@ -189,12 +192,17 @@ t.test('a job that runs when the process leaves is stopped and handed back', asy
 
 t.test('a job that comes when the process leaves is handed back, for another to take within a second', async (t) => {
   const { runner } = await runnerOf(t, async () => t.fail('it ran'))
-  const { job, moved } = movable()
+  const updates: unknown[] = []
+  const { job, moved } = movable({ updateData: async (data: unknown) => { updates.push(data) } })
   runner.leave()
   const since = Date.now()
   await t.rejects(runner.process('default', job, 'token'), RELEASED)
   t.match(moved, [[Number, 'token']])
   t.ok(moved[0][0] >= since + 100 && moved[0][0] <= Date.now() + 100)
+  t.same(updates, [{ name: 'a', data: {}, misrouted: 1 }], 'it does not count as a start')
+  const tick = movable({ name: TICK, data: { schedule: 'nightly' } })
+  await t.rejects(runner.process('default', tick.job, 'token'), RELEASED)
+  t.equal(tick.moved.length, 1)
 })
 
 t.test('a job and a task of one name do not meet', async (t) => {
@@ -222,11 +230,34 @@ t.test('what addTask refuses fails at once, unless the tasks are closed', async 
 })
 
 t.test('a job that nobody started in time is cancelled, and one that was started is not', async (t) => {
-  const { runner } = await runnerOf(t, async () => 'ran')
+  const { runner, unmarked } = await runnerOf(t, async () => 'ran')
   const late = stored({ data: { name: 'a', data: {}, expiresAt: Date.now() - 1 } })
   await t.rejects(runner.process('default', late), { name: 'UnrecoverableError', stack: /^JobCancelled \[FST_ERR_JOB_EXPIRED\]/ })
   t.equal(await runner.process('default', stored({ data: { name: 'a', expiresAt: Date.now() + 60_000 } })), 'ran')
   t.equal(await runner.process('default', stored({ attemptsStarted: 2, data: { name: 'a', expiresAt: 1 } })), 'ran', 'another attempt')
+  t.same(unmarked, ['id'], 'once it was started in time nothing is kept of when it was to be')
+  await t.rejects(runner.process('default', stored({ name: 'unknown', data: { name: 'a', expiresAt: 1 } })), { name: 'UnrecoverableError', message: "Job 'a' was cancelled" }, 'of an unknown kind too')
+  const cancelled = stored({ data: { name: 'a', expiresAt: 1, cancel: { value: 'why' } } })
+  await t.rejects(runner.process('default', cancelled), { name: 'UnrecoverableError', stack: /^JobCancelled \[FST_ERR_JOB_CANCELLED\]/ })
+})
+
+t.test('a job of an unknown kind whose time comes while it is put back is cancelled, unless it was started before', async (t) => {
+  const { runner, parked } = await runnerOf(t, async () => t.fail('it ran'))
+  for (const attemptsStarted of [1, 2]) {
+    const expiresAt = Date.now() + 20
+    const { job, moved } = movable({
+      name: 'unknown',
+      attemptsStarted,
+      data: { name: 'a', expiresAt },
+      updateData: async (data: object) => {
+        Object.assign(job, { data })
+        while (Date.now() < expiresAt) await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    })
+    await t.rejects(runner.process('default', job, 'token'), attemptsStarted === 1 ? { name: 'UnrecoverableError', message: "Job 'a' was cancelled" } : RELEASED)
+    t.equal(moved.length, attemptsStarted - 1)
+  }
+  t.equal(parked.length, 1)
 })
 
 t.test('a job of an unknown kind is put back for as long as it is told', async (t) => {

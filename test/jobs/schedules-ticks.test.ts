@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Expiries } from '../../lib/jobs/expiries'
 import { Schedules } from '../../lib/jobs/schedules'
 import type { Stored } from '../../lib/jobs/serialization'
 import { fakeLog } from '../fixtures/log'
@@ -17,7 +18,9 @@ function schedulesOn (options: object = {}) {
   const queue = new ScheduledQueue()
   const other = new ScheduledQueue()
   const { log, warnings } = fakeLog()
-  const schedules = new Schedules(memoryEngine(queue, other).engine, new Map([['kind', { options: { queue: 'default', ...options } }]]) as never, log)
+  const { engine } = memoryEngine(queue, other)
+  const expiries = new Expiries(engine, { afterNoting: (_job, run) => run })
+  const schedules = new Schedules(engine, new Map([['kind', { options: { queue: 'default', ...options } }]]) as never, expiries, log)
   return { schedules, queue, other, warnings }
 }
 

@@ -46,6 +46,21 @@ t.test('a job added in a transaction', async (t) => {
     t.equal(await (await app.addJob('echo', 8, { name: 'rolled back' })).wait(), 8, 'and its name is free')
   })
 
+  await t.test('expires after the commit, and leaves nothing after a rollback', async (t) => {
+    const engineQueue = app.jobQueue()
+    const marks = async (): Promise<string[]> => (await engineQueue.getBackend().forQueue(`${engineQueue.name}:expiries`).getRanges(['delayed'], 0, -1, true) as unknown as string[][])[0]
+    await app.pauseJobs()
+    for (const end of ['ROLLBACK', 'COMMIT']) {
+      await client.query('BEGIN')
+      await app.addJob('echo', 7, { name: 'hurried', expiresIn: 500, transaction: client })
+      t.same(await marks(), [])
+      await client.query(end)
+      t.equal((await marks()).length, end === 'COMMIT' ? 1 : 0)
+    }
+    await t.rejects((await app.getJob('hurried'))!.wait(), { code: 'FST_ERR_JOB_EXPIRED' })
+    await app.resumeJobs()
+  })
+
   await t.test('has a name that no live job has, also within the transaction', async (t) => {
     await app.addJob('idle', 1, { name: 'taken', delay: 60_000 })
     await client.query('BEGIN')
