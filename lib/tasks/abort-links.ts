@@ -1,3 +1,5 @@
+import { FST_ERR_TASK_INVALID_OPTION } from '../shared/errors'
+import { formatValue } from '../shared/option-checks'
 import { succeeds } from '../shared/thrown'
 
 /** What a signal of the caller's cancels. */
@@ -5,34 +7,60 @@ export interface Cancellable {
   cancel (reason: unknown): boolean
 }
 
+interface Link {
+  tasks: Set<Cancellable>
+  onAbort: () => void
+}
+
 /**
  * Who is cancelled by which signal. One listener for each signal, however many tasks share it: a signal's own list of
  * listeners is walked at every removal, and warns at eleven.
  */
-const links = new WeakMap<AbortSignal, Set<Cancellable>>()
+const links = new WeakMap<AbortSignal, Link>()
 
-function onAbort (this: AbortSignal): void {
-  const tasks = links.get(this)
-  if (tasks === undefined) return
-  links.delete(this)
-  for (const task of tasks) task.cancel(this.reason)
+/**
+ * Cancels the task with the signal's reason when the signal aborts.
+ * @returns the reason if the signal has aborted before: then it does nothing
+ * @throws FST_ERR_TASK_INVALID_OPTION when the signal throws, which may not be Node's own
+ */
+export function subscribe (signal: AbortSignal, task: Cancellable): { reason: unknown } | undefined {
+  try {
+    if (signal.aborted) return { reason: signal.reason }
+    const link = links.get(signal) ?? open(signal)
+    link.tasks.add(task)
+  } catch (cause) {
+    throw Object.assign(new FST_ERR_TASK_INVALID_OPTION('signal', 'an AbortSignal that does not throw', formatValue(signal)), { cause })
+  }
 }
 
-/** Cancels the task with the signal's reason when the signal aborts. Does nothing if it has aborted before. */
-export function subscribe (signal: AbortSignal, task: Cancellable): void {
-  let tasks = links.get(signal)
-  if (tasks === undefined) {
-    signal.addEventListener('abort', onAbort, { once: true })
-    links.set(signal, tasks = new Set())
+function open (signal: AbortSignal): Link {
+  // Not by `this` nor the event: a wrapper or a polyfill may call its listeners with neither.
+  const link = { tasks: new Set<Cancellable>(), onAbort: () => abort(signal, link) }
+  signal.addEventListener('abort', link.onAbort, { once: true })
+  links.set(signal, link)
+  return link
+}
+
+function abort (signal: AbortSignal, { tasks }: Link): void {
+  links.delete(signal)
+  const reason = reasonOf(signal)
+  for (const task of tasks) task.cancel(reason)
+  tasks.clear()
+}
+
+function reasonOf (signal: AbortSignal): unknown {
+  try {
+    return signal.reason
+  } catch (error) {
+    return error
   }
-  tasks.add(task)
 }
 
 /** Takes the task off the signal; with the last one, the listener too. */
 export function unsubscribe (signal: AbortSignal, task: Cancellable): void {
-  const tasks = links.get(signal)
-  if (tasks?.delete(task) !== true || tasks.size > 0) return
+  const link = links.get(signal)
+  if (link?.tasks.delete(task) !== true || link.tasks.size > 0) return
   links.delete(signal)
   // It may be no signal of Node's. What is left behind does nothing.
-  succeeds(() => signal.removeEventListener('abort', onAbort))
+  succeeds(() => signal.removeEventListener('abort', link.onAbort))
 }

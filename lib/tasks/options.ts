@@ -22,7 +22,7 @@ const TASK_OPTIONS: OptionChecks = {
   ttl: integer(1, undefined, ' (ms)'),
   timeout: integer(1, undefined, ' (ms)'),
   // Not by its class: it may be of another realm, as in vitest with jsdom.
-  signal: ['an AbortSignal', (value) => hasMethods(value, 'addEventListener', 'removeEventListener') && typeof value.aborted === 'boolean'],
+  signal: ['an AbortSignal', (value) => hasMethods(value, 'addEventListener', 'removeEventListener') && has(value, 'aborted', 'boolean')],
   onClose: oneOf('cancel', 'wait'),
   log: ['a logger, such as request.log', (value) => hasMethods(value, 'child', 'debug', 'error')]
 }
@@ -35,8 +35,12 @@ const GROUP_LIMITS: OptionChecks = {
 const NO_OPTIONS: TaskOptions = Object.freeze({})
 
 function hasMethods (value: any, ...methods: string[]): boolean {
+  return typeof value === 'object' && value !== null && methods.every((method) => has(value, method, 'function'))
+}
+
+function has (value: any, member: string, type: 'function' | 'boolean'): boolean {
   try {
-    return typeof value === 'object' && value !== null && methods.every((method) => typeof value[method] === 'function')
+    return typeof value[member] === type // eslint-disable-line valid-typeof -- it is one of two
   } catch { // A getter of it has thrown.
     return false
   }

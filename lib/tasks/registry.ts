@@ -73,9 +73,8 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     if (label !== undefined && isFunction) this.#groups.get(label)?.checkRoom()
 
     const task = new Task<T>(name, app, this, isFunction ? work : undefined, (options.name === undefined ? 0 : NAMED) | (mayWait ? WAITS : 0))
-    const hasAborted = signal?.aborted === true
     // The first that may fail, for it is not ours: nothing has been added yet.
-    if (signal !== undefined && !hasAborted) subscribe(signal, task)
+    const aborted = signal && subscribe(signal, task)
     if (previous !== undefined) this.forget(previous)
     this.#tasks.set(name, task)
     Task.setSequence(task, this.#order.append(task))
@@ -88,7 +87,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     if (label !== undefined) Task.extrasOf(task).member = this.#groups.getOrCreate(label).join(task, !isFunction)
     if (isFunction) this.schedule(task)
     else Task.track(task, work)
-    if (hasAborted) task.cancel(signal.reason)
+    if (aborted !== undefined) task.cancel(aborted.reason)
     return task
   }
 

@@ -123,9 +123,58 @@ t.test('a signal of another realm cancels its tasks', async (t) => {
 t.test('a signal that does not let itself be listened to is refused, and nothing is added', async (t) => {
   const app = await readyApp(t)
   const signal = { aborted: false, addEventListener () { throw new Error('no listeners') }, removeEventListener () {} }
-  t.throws(() => app.addTask(ignoresSignal, { name: 'a', signal: signal as any }), { message: 'no listeners' })
+  t.throws(() => app.addTask(ignoresSignal, { name: 'a', signal: signal as any }), { code: 'FST_ERR_TASK_INVALID_OPTION', cause: { message: 'no listeners' } })
   t.equal(app.tasks.size, 0)
   await app.addTask(() => 1, { name: 'a' })
+})
+
+for (const member of ['aborted', 'reason', 'addEventListener', 'removeEventListener']) {
+  t.test(`a signal whose ${member} throws is refused, and nothing is added`, async (t) => {
+    const app = await readyApp(t)
+    const signal = Object.defineProperty(Object.assign(new OtherSignal(), { aborted: true }), member, { get () { throw new Error('hostile') } })
+    t.throws(() => app.addTask(() => t.fail('it was called'), { name: 'a', signal: signal as any }), { code: 'FST_ERR_TASK_INVALID_OPTION', message: /'signal' must be an AbortSignal/ })
+    t.equal(app.tasks.size, 0)
+    t.equal(app.tasks.live, 0)
+    await app.addTask(() => 1, { name: 'a' })
+  })
+}
+
+t.test('a signal whose aborted throws only when it is read again is refused', async (t) => {
+  const app = await readyApp(t)
+  let reads = 0
+  const signal = Object.defineProperty(new OtherSignal(), 'aborted', { get () { if (reads++ > 0) throw new Error('hostile'); return false } })
+  t.throws(() => app.addTask(ignoresSignal, { signal: signal as any }), { code: 'FST_ERR_TASK_INVALID_OPTION' })
+  t.equal(app.tasks.size, 0)
+})
+
+t.test('a signal whose reason throws once it has aborted cancels its tasks with that error', async (t) => {
+  const app = await readyApp(t)
+  const signal = Object.defineProperty(new OtherSignal(), 'reason', { get () { throw new Error('hostile') }, set () {} })
+  const task = app.addTask(untilAborted, { signal: signal as any })
+  await started(task)
+  signal.abort('enough')
+  await t.rejects(Promise.resolve(task), { code: 'FST_ERR_TASK_CANCELLED', cause: { message: 'hostile' } })
+})
+
+t.test('a signal that calls its listeners without itself and the event cancels its tasks', async (t) => {
+  const app = await readyApp(t)
+  const { signal } = new AbortController()
+  const controller = new AbortController()
+  const listeners = new Set<() => void>()
+  const wrapper = {
+    get aborted () { return controller.signal.aborted },
+    get reason () { return controller.signal.reason },
+    addEventListener: (_type: string, listener: () => void) => { listeners.add(listener) },
+    removeEventListener: (_type: string, listener: () => void) => { listeners.delete(listener) }
+  }
+  const tasks = [app.addTask(untilAborted, { signal: wrapper as any }), app.addTask(untilAborted, { signal: wrapper as any }), app.addTask(untilAborted, { signal })]
+  await Promise.all(tasks.map(started))
+  t.equal(listeners.size, 1)
+  controller.abort('enough')
+  for (const listener of [...listeners, ...listeners]) listener()
+  await t.rejects(Promise.resolve(tasks[0]), { cause: 'enough' })
+  await t.rejects(Promise.resolve(tasks[1]), { cause: 'enough' })
+  t.equal(tasks[2].state, 'running')
 })
 
 t.test('unsubscribing a task that is not subscribed does nothing', async (t) => {
