@@ -2,6 +2,7 @@ import type { TaskState } from '../../types/task'
 import type { ControlFilter } from '../shared/control-backend'
 import { FST_ERR_TASK_INVALID_BODY } from '../shared/errors'
 import { formatValue, type OptionCheck, type OptionChecks } from '../shared/option-checks'
+import { redactText } from '../shared/redaction'
 import { STATES } from './snapshot-schema'
 
 /**
@@ -35,7 +36,7 @@ function check (body: unknown, checks: OptionChecks): Record<string, unknown> {
   for (const [member, value] of Object.entries(body)) {
     if (!Object.hasOwn(checks, member)) throw new FST_ERR_TASK_INVALID_BODY(`${formatValue(member)} must be one of ${Object.keys(checks).join(', ')}`)
     const [expected, accepts] = checks[member]
-    if (!accepts(value)) throw new FST_ERR_TASK_INVALID_BODY(`'${member}' must be ${expected}, got ${formatValue(value)}`)
+    if (!accepts(value)) throw new FST_ERR_TASK_INVALID_BODY(`'${member}' must be ${expected}, got ${redactText(formatValue(value))}`)
   }
   return body as Record<string, unknown>
 }

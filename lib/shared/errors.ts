@@ -4,13 +4,23 @@ import { clip, redactOption } from './redaction'
 // The contract with every caller: a wrong value is named, and so is what would have been right.
 const INVALID = "'%s' must be %s, got %s"
 
+// A connection string, or the password of one, may have been given as any of them: what they show of it is cleaned.
+
 /** An option of the plugin, of `addTask` or of a sub-plugin has a wrong value or is not known. Nothing was registered or added. */
-export const FST_ERR_TASK_INVALID_OPTION = createError<'FST_ERR_TASK_INVALID_OPTION', [option: string, expected: string, got: string]>(
-  'FST_ERR_TASK_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError)
+export class FST_ERR_TASK_INVALID_OPTION extends createError<'FST_ERR_TASK_INVALID_OPTION', [option: string, expected: string, got: string]>(
+  'FST_ERR_TASK_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError) {
+  constructor (option: string, expected: string, got: string) {
+    super(option, expected, redactOption(option, got))
+  }
+}
 
 /** An argument has a wrong value. Nothing was added or changed. */
-export const FST_ERR_TASK_INVALID_ARGUMENT = createError<'FST_ERR_TASK_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
-  'FST_ERR_TASK_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError)
+export class FST_ERR_TASK_INVALID_ARGUMENT extends createError<'FST_ERR_TASK_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
+  'FST_ERR_TASK_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError) {
+  constructor (argument: string, expected: string, got: string) {
+    super(argument, expected, redactOption(argument, got))
+  }
+}
 
 /** The name belongs to a live task, including one that is being cancelled. */
 export const FST_ERR_TASK_NAME_IN_USE = createError<'FST_ERR_TASK_NAME_IN_USE', [name: string]>(
@@ -88,7 +98,6 @@ export class FST_ERR_TASKS_CLOSED extends createError<'FST_ERR_TASKS_CLOSED', []
 /** An option of the jobs plugin, of `defineJob` or of `addJob` has a wrong value or is not known. Nothing was registered or stored. */
 export class FST_ERR_JOB_INVALID_OPTION extends createError<'FST_ERR_JOB_INVALID_OPTION', [option: string, expected: string, got: string]>(
   'FST_ERR_JOB_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError) {
-  // A connection string, or the password of one, may have been given as any of them.
   constructor (option: string, expected: string, got: string) {
     super(option, expected, redactOption(option, got))
   }

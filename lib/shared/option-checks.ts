@@ -26,7 +26,11 @@ export function isObjectOf (value: unknown, checks: OptionChecks): boolean {
 
 /** Formats a wrong value for an error's message: on one line and cut short. */
 export function formatValue (value: unknown): string {
-  return clip(inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 100 }))
+  try {
+    return clip(inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 100 }))
+  } catch { // An inspect function of its own has thrown.
+    return 'a value that cannot be shown'
+  }
 }
 
 /** Cuts a text that comes from a client, for the message of an error: it may be of any length. */

@@ -3,7 +3,7 @@ const URL_LIKE = /\b([\w+.-]+):\/+[^'"`]*/g
 /** What has a user or a password before its host. */
 const USER_AND_HOST = /\S*@\S*/g
 /** The value of a member or a parameter that is called so. */
-const SECRET = /(\w*(?:pass|pwd|secret|token|credential|auth)\w*)(['"]?\s*(?::|=>?)\s*)('[^']*'|"[^"]*"|[^\s,}]+)/gi
+const SECRET = /(\w*(?:pass|pwd|secret|token|credential|auth)\w*)(['"]?\s*(?::|=>?)\s*)((['"`])(?:\\.|(?!\4)[^\\])*(?:\4|$)|[^\s,}]+)/gi
 const SECRET_NAME = /pass|pwd|secret|token|credential|auth/i
 
 /** Bounds what an error shows of a text that a client may have sent. */

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import t from 'tap'
 import { formatValue, omitUndefined } from '../../lib/shared/option-checks'
 
@@ -9,6 +10,7 @@ t.test('a wrong value is shown on one line and cut short', async (t) => {
   const longest = Symbol('x'.repeat(192))
   t.equal(formatValue(longest), longest.toString())
   t.ok(wide.endsWith('…'))
+  t.equal(formatValue({ [inspect.custom] () { throw new Error('no') } }), 'a value that cannot be shown')
 })
 
 t.test('options that are undefined are omitted', async (t) => {

@@ -10,6 +10,9 @@ t.test('connection strings, what stands before a host, and what is called a secr
     ["{ password: 'my secret', port: 1 }", '{ password: [redacted], port: 1 }'],
     ["Map(1) { 'password' => 'my secret' }", "Map(1) { 'password' => [redacted] }"],
     ['host=h password=secret dbname=d', 'host=h password=[redacted] dbname=d'],
+    [String.raw`{ password: 'it\'s "my" \`secret', port: 1 }`, '{ password: [redacted], port: 1 }'],
+    ['{ password: `it\'s "my" secret`, port: 1 }', '{ password: [redacted], port: 1 }'],
+    ["{ password: 'cut short in my sec…", '{ password: [redacted]'],
     ["got 'a:b'", "got 'a:b'"]
   ]) t.equal(redactText(text), expected)
   t.equal(redactOption('limiter', '5'), '5')

@@ -57,6 +57,34 @@ for (const [option, value, shown] of [
   })
 }
 
+const connection = { host: 'h', password: 'hunter2' }
+const withoutSecret = { code: /^FST_ERR_TASK_INVALID_/, message: /^((?!hunter2).)+$/ }
+
+for (const option of ['emitter', 'cancelTimeout', 'closeTimeout', 'keepEnded', 'peerTimeout']) {
+  t.test(`a secret that was given as ${option} is not in the error`, async (t) => {
+    for (const value of ['redis://u:hunter2@h', 'u:hunter2@h', 'host=h password=hunter2', connection, ['redis://u:hunter2@h'], new Map(Object.entries(connection))]) {
+      t.throws(() => checkPluginOptions({ [option]: value }), withoutSecret)
+    }
+  })
+}
+
+t.test('a secret that was given as an option or an argument of a call is not in the error', async (t) => {
+  const app = await appWithTasks(t)
+  for (const call of [
+    ...['name', 'ttl', 'timeout', 'signal', 'group', 'log', 'onClose', 'password'].map((option) => () => app.addTask(() => 1, { [option]: connection })),
+    () => app.addTask(() => 1, { password: 'hunter2' } as object),
+    () => app.addTask(connection as any),
+    () => app.getTask(connection as any),
+    () => app.getTasks({ group: connection as any }),
+    () => app.defineTaskGroup(connection as any),
+    () => app.defineTaskGroup('a', { concurrency: 'redis://u:hunter2@h' as any }),
+    () => checkProgress('redis://u:hunter2@h')
+  ]) {
+    t.throws(call, withoutSecret)
+  }
+  await t.rejects(app.cancelTasks(connection as any), withoutSecret)
+})
+
 t.test('unknown options of the plugin are ignored, and logged by name at once', async (t) => {
   const { cancelTimeout, ...rest } = checkPluginOptions({ cancelTimeout: 1, skipOverride: true, toString: 1 })
   t.equal(cancelTimeout, 1)
