@@ -4,7 +4,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_STORE, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
 import { omitUndefined } from '../shared/option-checks'
 import { load } from '../shared/optional-peer'
-import { retryCompleting } from './completing'
+import { retryNoting, retryTaking } from './completing'
 import { createConnection, type StoreConnection } from './connection'
 import { DEFAULT_QUEUE, type Settings } from './options'
 import { redactError } from '../shared/redaction'
@@ -136,7 +136,7 @@ export class Engine {
     await this.add(queueEvents)
     const settings = worked.get(name)
     if (settings === undefined) return
-    const worker = await this.add(new this.bullmq.Worker(stored, (job, token) => this.processor(name, retryCompleting(job as Stored), token), {
+    const worker = await this.add(new this.bullmq.Worker(stored, (job, token) => this.processor(name, retryNoting(job as Stored), token), {
       ...common,
       ...settings,
       lockDuration,
@@ -146,6 +146,7 @@ export class Engine {
       runRetryDelay: 1_000,
       autorun: false
     }, backend))
+    retryTaking(worker.getBackend(), this.reportProblem)
     worker.on('lockRenewalFailed', (ids) => this.events.emit('lost', ids))
     worker.on('active', (job) => this.events.emit('taken', { queue: name, job }))
     worker.on('completed', (job, result) => this.events.emit('ended', { queue: name, job, result }))
@@ -240,8 +241,9 @@ export class Engine {
   /** Once for each outage: every connection reports each of its attempts. */
   private readonly reportProblem = (error: Error): void => {
     this.events.emit('unreachable')
-    if (this.closing || error.message === this.lastProblem?.message) return
-    this.lastProblem = error instanceof FST_ERR_JOB_INVALID_STORE ? error : redactError(error)
+    const problem = error instanceof FST_ERR_JOB_INVALID_STORE ? error : redactError(error)
+    if (this.closing || problem.message === this.lastProblem?.message) return
+    this.lastProblem = problem
     this.log.warn({ err: this.lastProblem }, 'BullMQ reported an error')
   }
 }

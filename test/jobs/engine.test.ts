@@ -301,6 +301,14 @@ t.test('a problem is told once, and again after an answer', async (t) => {
   t.equal(warnings.length, 3)
 })
 
+t.test('a problem with an address in it is told once too', async (t) => {
+  const { engine, parts, warnings } = engineOf(REDIS)
+  await engine.open()
+  for (let i = 0; i < 2; i++) parts[0].emit('error', new Error('refused by redis://user:secret@host'))
+  t.match(warnings, [[{ err: { message: 'refused by redis://[redacted]' } }, 'BullMQ reported an error']])
+  t.equal(warnings.length, 1)
+})
+
 async function reached (): Promise<Engine> {
   const { engine } = engineOf(REDIS)
   await engine.open()

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
+import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import fastifyJobs from '../../lib/jobs/index'
 import { eventually } from '../fixtures/fleet'
@@ -21,6 +22,8 @@ t.test('jobs on Redis', async (t) => {
   }
   await t.test('an app that has closed does not hold the process', (t) => holdsNothing(t, server))
   await t.test('a Redis that goes while the app boots is reached later, by no more connections than are needed', (t) => goesWhileBooting(t, server))
+  await t.test('a result that Redis does not take for a while is noted later', (t) => takesNoResult(t, server))
+  await t.test('a Redis that takes no writes is not asked without a pause', (t) => isNotAskedWithoutPause(t, server))
   await testJobsContract(t, server, { races: 300 })
 })
 
@@ -75,4 +78,55 @@ async function goesWhileBooting (t: Test, server: Server): Promise<void> {
   t.equal(clients.size, 3)
   await app.close()
   t.same(printed().map(({ args }) => args), [], 'nothing was printed')
+}
+
+/** Lets Redis take writes or not, and counts what it refuses. */
+function adminOf (t: Test, server: Server) {
+  const admin = new Redis(server.connection as object)
+  t.teardown(() => admin.quit())
+  return {
+    takeWrites: (takes: boolean) => admin.config('SET', 'min-replicas-to-write', takes ? '0' : '1'),
+    refusals: async () => Number(/NOREPLICAS:count=(\d+)/.exec(await admin.info('errorstats'))?.[1] ?? 0)
+  }
+}
+
+async function takesNoResult (t: Test, server: Server): Promise<void> {
+  const { takeWrites, refusals } = adminOf(t, server)
+  const app = await appWithTasks(t)
+  await app.register(fastifyJobs, { connection: server.connection, queue: 'no-writes', lockDuration: 60_000 })
+  let runs = 0
+  let release = (): void => {}
+  app.defineJob('work', async () => {
+    runs++
+    await new Promise<void>((resolve) => { release = resolve })
+    return 'result'
+  })
+  await app.ready()
+  const started = once(app.jobEvents, 'start')
+  const job = await app.addJob('work', {})
+  await started
+  await takeWrites(false)
+  release()
+  await t.rejects(app.addJob('work', {}), { code: 'FST_ERR_JOB_ENGINE_UNAVAILABLE' })
+  await eventually(refusals, (count) => count > 1)
+  await takeWrites(true)
+  t.equal(await job.wait(), 'result')
+  t.equal(runs, 1)
+}
+
+async function isNotAskedWithoutPause (t: Test, server: Server): Promise<void> {
+  const { takeWrites, refusals } = adminOf(t, server)
+  const before = await refusals()
+  const app = await appWithTasks(t)
+  await app.register(fastifyJobs, { connection: server.connection, queue: 'no-pause' })
+  app.defineJob('double', async (_app, _task, n: number) => 2 * n)
+  // When the worker asks for its first job.
+  app.addHook('onReady', async () => { await takeWrites(false) })
+  await app.ready()
+  // Long enough to ask some thousand times.
+  await sleep(1_500)
+  await takeWrites(true)
+  const count = await refusals() - before
+  t.ok(count > 0 && count < 50, `asked ${count} times`)
+  t.equal(await (await app.addJob('double', 2)).wait(), 4)
 }
