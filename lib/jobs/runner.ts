@@ -10,6 +10,7 @@ import type { Kind, Kinds } from './kinds'
 import type { MisroutedJobs } from './misrouted'
 import { findProblem } from './options'
 import { isTooLate } from './overdue'
+import { orReleased, released } from './released'
 import { TICK, type Schedules } from './schedules'
 import { cancellation, deserializeReason, startsOf, toEngineError, type Reason, type Stored } from './serialization'
 
@@ -57,6 +58,12 @@ export class Runner {
   readonly process = async (queue: string, job: Stored, token?: string): Promise<unknown> => {
     if (this.leaving) return this.release(job, token, { hasStarted: false })
     if (job.name === TICK) return this.schedules.tick(queue, job)
+    const earlier = this.running.get(job.id!)
+    // Its lock was lost, and it came back while it still runs here: it goes on under the new one.
+    if (earlier !== undefined) {
+      if (job.data.cancel !== undefined) earlier.task.cancel(deserializeReason(job.data.cancel))
+      return this.outcomeOf(earlier, token)
+    }
     if (isFirst(job)) refuseLate(job)
     const kind = this.kinds.get(job.name)
     if (kind === undefined) return this.releaseToOther(queue, job, token)
@@ -72,7 +79,12 @@ export class Runner {
       if (error instanceof FST_ERR_TASKS_CLOSED) return this.release(job, token)
       throw final(error)
     }
-    const [outcome] = await Promise.allSettled([entry.task])
+    return this.outcomeOf(entry, token)
+  }
+
+  private async outcomeOf (entry: Running, token: string | undefined): Promise<unknown> {
+    const { queue, job, task } = entry
+    const [outcome] = await Promise.allSettled([task])
     this.running.delete(job.id!)
     this.misrouted.onRoom(queue)
     // Not later: by then another process may have it.
@@ -131,20 +143,17 @@ export class Runner {
   private async releaseToOther (queue: string, job: Stored, token: string | undefined): Promise<never> {
     const at = this.misrouted.nextTime(job)
     const isNew = isFirst(job)
-    await discountStart(job)
+    await orReleased(discountStart(job))
     // Its time may have come meanwhile, and whoever looked for it then has found it taken.
     if (isNew) refuseLate(job)
-    await job.moveToDelayed(at, token)
+    await orReleased(job.moveToDelayed(at, token))
     this.misrouted.remember(queue, job, at)
     throw released()
   }
 
   private async release (job: Stored, token: string | undefined, { hasStarted = true } = {}): Promise<never> {
-    try {
-      if (!hasStarted && isOurs(job)) await discountStart(job)
-      await job.moveToDelayed(Date.now() + RELEASE_DELAY, token)
-    } catch { // What the store does not take, or what is another's by now, is left as it is: it is started again when its lock has expired.
-    }
+    if (!hasStarted && isOurs(job)) await orReleased(discountStart(job))
+    await orReleased(job.moveToDelayed(Date.now() + RELEASE_DELAY, token))
     throw released()
   }
 
@@ -224,11 +233,6 @@ function refuseLate (job: Stored): void {
 async function discountStart (job: Stored): Promise<void> {
   const { data } = job
   if (typeof data === 'object' && data !== null) await job.updateData({ ...data, misrouted: (data.misrouted ?? 0) + 1 })
-}
-
-/** The error that tells BullMQ that the job is in its queue again. */
-function released (): Error {
-  return Object.assign(new Error('released'), { name: 'DelayedError' })
 }
 
 /** The error that makes BullMQ note the failure, and not try again. */

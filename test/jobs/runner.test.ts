@@ -179,6 +179,32 @@ t.test('a job that is no longer of this process is stopped here, and neither fai
   }
 })
 
+t.test('a job whose lock was lost goes on under the new one when it comes back to the process in which it still runs', async (t) => {
+  let runs = 0
+  let release = (): void => {}
+  const { app, runner } = await runnerOf(t, () => {
+    runs++
+    return new Promise((resolve) => { release = () => resolve('result') })
+  })
+  const started = nextTask(app)
+  const outcomes = [runner.process('default', movable().job, 'token')]
+  await started
+  outcomes.push(runner.process('default', movable({ attemptsStarted: 2 }).job, 'another token'))
+  release()
+  t.same(await Promise.all(outcomes), ['result', 'result'])
+  t.equal(runs, 1)
+})
+
+t.test('a job whose lock was lost is cancelled where it still runs when it comes back there', async (t) => {
+  const { app, runner } = await runnerOf(t, untilAborted)
+  const started = nextTask(app)
+  const outcomes = [runner.process('default', movable().job, 'token')]
+  const [task] = await started
+  outcomes.push(runner.process('default', movable({ attemptsStarted: 2, data: { name: 'a', data: {}, cancel: { value: 'why' } } }).job, 'another token'))
+  for (const outcome of outcomes) await t.rejects(outcome, { message: "Job 'a' was cancelled" })
+  t.equal(task.signal.reason, 'why')
+})
+
 t.test('a job that runs when the process leaves is stopped and handed back', async (t) => {
   const { app, runner } = await runnerOf(t, untilAborted)
   const { job, moved } = movable()
@@ -277,6 +303,15 @@ t.test('a job of an unknown kind is put back for as long as it is told', async (
   await t.rejects(runner.process('default', broken.job, 'token'), RELEASED)
   t.equal(broken.moved.length, 1, 'and a broken one too')
   t.same(lines, [], 'without a word')
+})
+
+t.test('a job of an unknown kind that the store does not put back has not failed', async (t) => {
+  const { runner, parked } = await runnerOf(t, async () => t.fail('it ran'))
+  const away = async (): Promise<never> => { throw new Error('away') }
+  for (const more of [{ updateData: away }, { updateData: async () => {}, moveToDelayed: away }]) {
+    await t.rejects(runner.process('default', movable({ name: 'unknown', data: { name: 'a', data: 1 }, ...more }).job, 'token'), RELEASED)
+  }
+  t.same(parked, [])
 })
 
 t.test('when the process leaves, jobs may finish, but for those of kinds that are cancelled', async (t) => {
