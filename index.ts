@@ -6,7 +6,7 @@ import { kTasksControlBackend } from './lib/shared/control-backend'
 import * as errors from './lib/shared/errors'
 import { processIdentity } from './lib/shared/process-info'
 import { whenReady } from './lib/shared/when-ready'
-import { createTasksBackend } from './lib/tasks/control-backend'
+import { TasksBackend } from './lib/tasks/control-backend'
 import { closeIdleConnections } from './lib/tasks/idle-connections'
 import { checkPluginOptions } from './lib/tasks/options'
 import { TaskRegistry } from './lib/tasks/registry'
@@ -75,7 +75,7 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   const { emitter, peerTimeout, ...checked } = checkPluginOptions(app.log, options)
   const registry = new TaskRegistry(app.log, checked)
   const identity = processIdentity()
-  const backend = createTasksBackend(registry, identity)
+  const backend = new TasksBackend(registry, identity)
   const processes = emitter && new Processes(backend, { emitter, peerTimeout, cancelTimeout: checked.cancelTimeout, identity, log: app.log })
 
   app.decorate('addTask', function (work, options) { return registry.add(this, work, options) })

@@ -1,10 +1,10 @@
 /**
  * What carries messages between processes: an [mqemitter](https://github.com/mcollina/mqemitter), such as `mqemitter-redis`, or
  * whatever behaves as one. It delivers to every subscriber of a topic, in this process and others, in the order of each
- * sender. Losing messages is allowed. It belongs to the user, who closes it after the app.
+ * sender. Losing messages is allowed. The app does not close it.
  */
 export interface Emitter {
-  /** Subscribes to a topic. Calls back once the subscription stands. */
+  /** Subscribes to a topic. Calls back once the subscription is in effect. */
   on (topic: string, listener: (message: any, done: () => void) => void, done?: () => void): unknown
   /** Ends a subscription. */
   removeListener (topic: string, listener: (message: any, done: () => void) => void, done?: () => void): unknown

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction, onRequestHookHandler } from 'fastify'
 import { FST_ERR_TASK_ORIGIN_NOT_ALLOWED, FST_ERR_TASK_INVALID_OPTION, FST_ERR_TASK_UNPROTECTED } from '../shared/errors'
-import { boolean, checkRegistration, clip, type OptionChecks } from '../shared/option-checks'
+import { boolean, checkRegistration, type OptionChecks } from '../shared/option-checks'
+import { clip } from '../shared/redaction'
 
 /** A hook with a callback or an async one: one type for both, so that its parameters need no types of their own. */
 type OnRequestHook = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => unknown
@@ -13,7 +14,7 @@ export interface AccessOptions {
   prefix?: string
   /**
    * The hook, or the hooks in order, that every request passes first: those of `@fastify/auth`, `@fastify/bearer-auth`,
-   * `@fastify/basic-auth` and the like, or one's own. `[]` leaves the plugin open to everybody.
+   * `@fastify/basic-auth` and the like, or your own. `[]` leaves the plugin open to everybody.
    */
   onRequest: OnRequestHook | OnRequestHook[]
   /**
@@ -40,12 +41,12 @@ function isListOf (accepts: (value: unknown) => boolean, value: unknown): boolea
 function isOrigin (value: unknown): boolean {
   if (typeof value !== 'string' || !/^[a-z][a-z0-9+.-]*:\/\/[^/\s?#@*]+$/.test(value) || !URL.canParse(value)) return false
   const { origin } = new URL(value)
-  // So it is for schemes that the URL standard knows nothing of.
+  // For schemes that the URL standard does not know it is 'null'.
   return origin === value || origin === 'null'
 }
 
 /**
- * Checks the options of a plugin that the world can reach.
+ * Checks the options of a plugin that is reachable over the network.
  * @throws FST_ERR_TASK_UNPROTECTED without `onRequest`; FST_ERR_TASK_INVALID_OPTION naming the option whose value is wrong
  */
 export function checkAccess<T extends AccessOptions> (app: FastifyInstance, plugin: string, options: T, checks: OptionChecks): T {
@@ -60,7 +61,7 @@ export function addAuthHooks (app: FastifyInstance, { onRequest }: AccessOptions
 
 /**
  * Refuses what a browser sends on behalf of a page of another origin: it would come with the user's own cookies or password.
- * Clients that are no browsers send no `Origin`, and pass.
+ * Clients other than browsers send no `Origin`, and pass.
  */
 export function rejectCrossOrigin (app: FastifyInstance, allowedOrigins: string[] = []): void {
   app.addHook('onRequest', async (request) => {

@@ -17,7 +17,7 @@ const text = (max = Infinity): OptionCheck => [
 const isState = (value: unknown): boolean => STATES.includes(value as never)
 const isList = (value: unknown, max: number): value is unknown[] => Array.isArray(value) && value.length > 0 && value.length <= max
 
-/** Which tasks are meant. One of these at least: an empty filter would mean all. */
+/** The members of a filter. At least one is required: an empty filter would match all tasks. */
 const NARROWING: OptionChecks = {
   group: text(),
   state: [`one or several of ${STATES.join(', ')}`, (value) => isState(value) || (isList(value, STATES.length) && value.every(isState))],

@@ -5,14 +5,14 @@ export function send (reply: FastifyReply, body: object, status = 200): FastifyR
   return reply.code(status).type('application/json; charset=utf-8').send(JSON.stringify(body))
 }
 
-/** Serializes errors as Fastify does: the schemas describe them, but an app's own error handler may have another body. */
+/** Serializes errors as Fastify does: the schemas describe them, but an app's own error handler may send another body. */
 export function serialize (body: unknown): string {
   if (!(body instanceof Error)) return JSON.stringify(body)
   const { statusCode, code, error, message, missing } = body as FastifyError & { error: string, missing?: string[] }
   return JSON.stringify({ statusCode, code, error, message, missing })
 }
 
-/** Few routes need a body, so an empty one of type JSON is none. */
+/** Few routes need a body, so an empty body of type JSON counts as none. */
 export function acceptEmptyBodies (app: FastifyInstance): void {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeContentTypeParser('application/json')

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import { FST_ERR_TASK_NOT_FOUND } from '../shared/errors'
-import { clip } from '../shared/option-checks'
+import { clip } from '../shared/redaction'
 import { nameQuerySchema } from './schemas'
 
 /** What a route that acts on a name does. */
 export interface NameAction {
   method: 'GET' | 'DELETE' | 'POST'
-  /** Behind the name. */
+  /** The part of the path after the name. */
   suffix: '' | '/heartbeat' | '/retry'
   schema: FastifySchema
   handle (name: string, process: string | undefined, reply: FastifyReply): Promise<FastifyReply>

@@ -40,7 +40,7 @@ const plugin: FastifyPluginAsync<RoutesOptions> = async (app, options) => {
   const toPublic = (snapshot: Snapshot): Snapshot => schemas.publicSnapshot(snapshot, exposeErrors)
   addAuthHooks(app, options)
   acceptEmptyBodies(app)
-  // The app's own compilers may read schemas of another kind.
+  // The app may have replaced the compilers, for Zod for example.
   app.setValidatorCompiler(await defaultValidatorCompiler())
   app.setSerializerCompiler(() => serialize)
 
@@ -112,12 +112,12 @@ function addList (app: FastifyInstance, backend: ControlBackend, { summary, sche
       querystring: schemas.listQuerySchema,
       response: { 200: schemas.pageSchema(schema), 400: errorSchema('A parameter has a wrong value') }
     }),
-    // `?state=running,failed` is as good as `?state=running&state=failed`: tools write either.
+    // Both `?state=running,failed` and `?state=running&state=failed` are accepted: tools write either.
     async preValidation ({ query }) {
       if (query.state !== undefined) query.state = [query.state].flat().flatMap((state) => String(state).split(',')) as TaskState[]
     }
   }, async ({ query }, reply) => {
-    // What else a URL says, a token or a time, is no part of the filter.
+    // Other parameters of the URL, such as a token, are not part of the filter.
     const { limit, after, group, prefix, q, process, state: states, name: names, summary: isSummary } = query
     // At once: each of them may wait for other processes.
     const [{ tasks, next, missing }, summary] = await Promise.all([

@@ -114,7 +114,7 @@ export const purgedSchema = {
 }
 
 export const queueBodySchema = {
-  type: 'object', additionalProperties: false, properties: { queue: { type: 'string', description: 'Left out, all queues are meant' } }
+  type: 'object', additionalProperties: false, properties: { queue: { type: 'string', description: 'The name of the queue; without it, all queues' } }
 }
 
 export const addBodySchema = {
@@ -140,7 +140,7 @@ export const errorSchema = (description: string) => ({
 /** Types a route's schema, with what `@fastify/swagger` adds to Fastify's. */
 export const routeSchema = (schema: FastifySchema & { summary: string, hide?: boolean }): FastifySchema => schema
 
-/** A snapshot as it may leave the process: the text of its error and of its reason only if that was opted for. */
+/** A snapshot as it may leave the process: the text of its error and of its reason only with `exposeErrors`. */
 export function publicSnapshot<S extends Pick<Snapshot, 'error'> & { reason?: { code?: string } }> (snapshot: S, exposeErrors: boolean): S {
   const { error, reason } = snapshot
   if (exposeErrors || (error === undefined && reason === undefined)) return snapshot

@@ -10,7 +10,7 @@ import type { Reply, Requests } from './requests'
 import { LIVE, readSnapshot } from './snapshots'
 
 /** What the backend needs to know of this process among the others. */
-export interface Reach {
+interface Reach {
   /** The other processes that are there, once this one has had the time to hear of them. */
   reachable (): Promise<Peer[]>
   /** Whether somebody here may read error text. */

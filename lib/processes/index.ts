@@ -18,7 +18,7 @@ import { Responder } from './responder'
 /** The most that a start, or a close, waits for the emitter, in ms. */
 const PATIENCE = 1_000
 
-export interface ProcessesOptions {
+interface ProcessesOptions {
   emitter: Emitter
   /** In ms. */
   peerTimeout: number

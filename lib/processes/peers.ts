@@ -30,7 +30,7 @@ export interface Beat {
   sequence?: number
 }
 
-export interface PeerListener {
+interface PeerListener {
   joined (peer: Peer): void
   left (peer: Peer): void
   /** After each beat, and after `joined` and `left`. */

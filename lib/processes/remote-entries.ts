@@ -25,7 +25,7 @@ export class RemoteEntry implements LiveEntry {
 const keyOf = ({ process, name, createdAt }: Snapshot): string => `${process!.id} ${createdAt} ${name}`
 
 /** Tasks that were asked for, on their way: those whose end is heard of first. */
-export type Reading = Set<string>
+type Reading = Set<string>
 
 /**
  * The entries that somebody holds until a client has read what came before: events keep them up to date. For how long they are

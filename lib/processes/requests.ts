@@ -13,7 +13,7 @@ export interface Reply {
   value: unknown
 }
 
-export interface Replies {
+interface Replies {
   replies: Reply[]
   /** The ids of those that have not answered, or could not. */
   missing: string[]

@@ -68,7 +68,7 @@ export interface Cancelled {
   missing?: string[]
 }
 
-export interface Purged {
+interface Purged {
   purged: number
   missing?: string[]
 }
@@ -96,7 +96,7 @@ export type ControlEvent = 'snapshot' | 'start' | 'progress' | 'end'
 export interface ControlBackend {
   /** It serves several processes, and some may not answer. */
   readonly spansProcesses?: true
-  /** @throws with 400 for a cursor that is none of its own */
+  /** @throws with 400 for a cursor that it did not make */
   list (query: ListQuery): Page | Promise<Page>
   summary (): Summary | Promise<Summary>
   /** With the stack of its error, if it has one, as `error.stack`. @throws with 404 if there is none */
@@ -127,12 +127,12 @@ export interface ControlBackend {
    */
   subscribe (listener: (event: ControlEvent, entry: LiveEntry) => void, onGone?: (process: ProcessIdentity) => void): () => void
   /**
-   * Says that somebody here was given the right to read error text (`exposeErrors`). Without it, other processes send none.
-   * Left out, all is read in this process.
+   * Called when a plugin of this process may send error text (`exposeErrors`). Without the call, other processes send none.
+   * A backend of this process alone does not need it.
    */
   exposeErrors? (): void
 
-  // What only jobs have. Left out, there is no such route.
+  // For jobs alone. Without the method there is no such route.
 
   /** Resolves once it is stored. @throws with 400, 409 or 503 */
   add? (kind: string, data: unknown, options: { name?: string, ttl?: number }): Promise<Snapshot>

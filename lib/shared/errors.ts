@@ -103,7 +103,7 @@ export class FST_ERR_JOB_INVALID_OPTION extends createError<'FST_ERR_JOB_INVALID
   }
 }
 
-/** An argument of a job's verb has a wrong value. Nothing was stored or changed. */
+/** An argument of a job call has a wrong value. Nothing was stored or changed. */
 export class FST_ERR_JOB_INVALID_ARGUMENT extends createError<'FST_ERR_JOB_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
   'FST_ERR_JOB_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError) {
   constructor (argument: string, expected: string, got: string) {
@@ -119,7 +119,7 @@ export const FST_ERR_JOB_MISSING_PACKAGE = createError<'FST_ERR_JOB_MISSING_PACK
 export const FST_ERR_JOB_KIND_ALREADY_DEFINED = createError<'FST_ERR_JOB_KIND_ALREADY_DEFINED', [kind: string]>(
   'FST_ERR_JOB_KIND_ALREADY_DEFINED', "Job kind '%s' is already defined", 500)
 
-/** `defineJob` was called when the app was ready, and may have taken jobs of the kind for unknown. */
+/** `defineJob` was called after the app was ready: this process may have treated jobs of the kind as unknown. */
 export const FST_ERR_JOB_DEFINED_TOO_LATE = createError<'FST_ERR_JOB_DEFINED_TOO_LATE', [kind: string]>(
   'FST_ERR_JOB_DEFINED_TOO_LATE', "Job kind '%s' must be defined before the app is ready", 500)
 
@@ -128,7 +128,7 @@ export class FST_ERR_JOB_UNKNOWN_KIND extends createError<'FST_ERR_JOB_UNKNOWN_K
   'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400) {
   // A client may have sent it.
   constructor (kind: string) {
-    super(clip(kind))
+    super(clip(kind, 100))
   }
 }
 
@@ -138,7 +138,7 @@ export const FST_ERR_JOB_INVALID_DATA = createError<'FST_ERR_JOB_INVALID_DATA', 
 
 /** A name has more than 1,000 characters, U+0000 or half of a surrogate pair; or data has the latter two, which PostgreSQL cannot hold. Nothing was stored. */
 export const FST_ERR_JOB_INVALID_TEXT = createError<'FST_ERR_JOB_INVALID_TEXT', [problem: string, options?: ErrorOptions]>(
-  'FST_ERR_JOB_INVALID_TEXT', 'The store cannot hold a text: %s', 400)
+  'FST_ERR_JOB_INVALID_TEXT', 'The job store cannot store this string: %s', 400)
 
 /** The name belongs to a live job, somewhere in the fleet. */
 export const FST_ERR_JOB_NAME_IN_USE = createError<'FST_ERR_JOB_NAME_IN_USE', [name: string]>(
@@ -160,26 +160,26 @@ export const FST_ERR_JOB_NO_LEASE = createError<'FST_ERR_JOB_NO_LEASE', [name: s
 export const FST_ERR_JOBS_NOT_READY = createError<'FST_ERR_JOBS_NOT_READY', []>(
   'FST_ERR_JOBS_NOT_READY', 'Jobs are not open yet: wait until the app is ready', 500)
 
-/** The app has closed its jobs: none is added, and nothing here waits any longer. The jobs themselves go on elsewhere. */
+/** The app has closed its jobs: none is added, and nothing here waits any longer. The jobs continue in other processes. */
 export const FST_ERR_JOBS_CLOSED = createError<'FST_ERR_JOBS_CLOSED', []>(
   'FST_ERR_JOBS_CLOSED', 'Jobs are closed: the app is shutting down', 503)
 
-/** The store of the jobs does not answer. Its own error is the `cause`. */
+/** The job store does not respond. Its own error is the `cause`. */
 export const FST_ERR_JOB_ENGINE_UNAVAILABLE = createError<'FST_ERR_JOB_ENGINE_UNAVAILABLE', [options?: ErrorOptions]>(
-  'FST_ERR_JOB_ENGINE_UNAVAILABLE', 'The job engine cannot be reached', 503)
+  'FST_ERR_JOB_ENGINE_UNAVAILABLE', 'The job store is unavailable', 503)
 
-/** The job was cancelled and is still running `cancelTimeout` later. The request stands. */
+/** The job was cancelled and is still running `cancelTimeout` later. The cancel request remains in effect. */
 export const FST_ERR_JOB_CANCEL_TIMEOUT = createError<'FST_ERR_JOB_CANCEL_TIMEOUT', [name: string, timeout: number]>(
   'FST_ERR_JOB_CANCEL_TIMEOUT', "Job '%s' is still running %d ms after it was cancelled", 504)
 
 /**
  * A job that was waited for is gone, and so is what would tell how it ended: its record was removed by hand, or long ago. It may
- * have completed: do not take it for failed or cancelled.
+ * have completed: do not treat it as failed or cancelled.
  */
 export const FST_ERR_JOB_RECORD_GONE = createError<'FST_ERR_JOB_RECORD_GONE', [name: string]>(
   'FST_ERR_JOB_RECORD_GONE', "The record of job '%s' is gone, and nothing tells how it ended", 410)
 
-/** The job has not ended within the `timeout` of `wait`. It goes on. */
+/** The job has not ended within the `timeout` of `wait`. The job continues. */
 export const FST_ERR_JOB_WAIT_TIMEOUT = createError<'FST_ERR_JOB_WAIT_TIMEOUT', [name: string, timeout: number]>(
   'FST_ERR_JOB_WAIT_TIMEOUT', "Job '%s' has not ended within %d ms", 504)
 
@@ -208,13 +208,13 @@ export class FST_ERR_JOB_CANCELLED extends createError<'FST_ERR_JOB_CANCELLED', 
   override name = 'AbortError'
 }
 
-/** What waiting for a job rejects with that nobody started within its `expiresIn`. Its `name` is `AbortError`. */
+/** What waiting for a job rejects with if no process started it within its `expiresIn`. Its `name` is `AbortError`. */
 export class FST_ERR_JOB_EXPIRED extends createError<'FST_ERR_JOB_EXPIRED', [name: string]>(
-  'FST_ERR_JOB_EXPIRED', "Job '%s' was cancelled: nobody started it in time", 503) {
+  'FST_ERR_JOB_EXPIRED', "Job '%s' was cancelled: no process started it in time", 503) {
   override name = 'AbortError'
 }
 
-/** A stored record is not that of a job which can be started. It fails at once, and is not tried again. */
+/** A stored record does not describe a job that can be started. It fails at once, and is not tried again. */
 export const FST_ERR_JOB_INVALID_RECORD = createError<'FST_ERR_JOB_INVALID_RECORD', [problem: string]>(
   'FST_ERR_JOB_INVALID_RECORD', 'The record of the job cannot be run: %s', 500)
 
@@ -238,15 +238,15 @@ export const FST_ERR_TASK_MISSING_WEBSOCKET = createError<'FST_ERR_TASK_MISSING_
 export const FST_ERR_TASK_UNSUPPORTED_WEBSOCKET = createError<'FST_ERR_TASK_UNSUPPORTED_WEBSOCKET', [version: string]>(
   'FST_ERR_TASK_UNSUPPORTED_WEBSOCKET', 'The feed needs @fastify/websocket from 11.3.2 on, below 12, got %s: npm install @fastify/websocket@^11.3.2')
 
-/** The `after` of a list is no cursor: it must be the `next` of a page. */
+/** The `after` of a list is not a cursor: it must be the `next` of a page. */
 export const FST_ERR_TASK_INVALID_CURSOR = createError<'FST_ERR_TASK_INVALID_CURSOR', []>(
   'FST_ERR_TASK_INVALID_CURSOR', "'after' must be the 'next' of a page before", 400)
 
-/** What a control route was sent is wrong: a member is unknown or has a wrong value, or nothing says which tasks are meant. Nothing was changed. */
+/** The body sent to a control route is wrong: a member is unknown or has a wrong value, or nothing says which tasks are meant. Nothing was changed. */
 export const FST_ERR_TASK_INVALID_BODY = createError<'FST_ERR_TASK_INVALID_BODY', [problem: string]>(
   'FST_ERR_TASK_INVALID_BODY', 'Invalid body: %s', 400)
 
-/** The reason of a cancel through the control routes that gives none of its own. Its `name` is `AbortError`. */
+/** The cancel reason if a request to the control routes gives none. Its `name` is `AbortError`. */
 export class FST_ERR_TASK_CANCEL_REQUESTED extends createError<'FST_ERR_TASK_CANCEL_REQUESTED', []>(
   'FST_ERR_TASK_CANCEL_REQUESTED', 'Cancelled through the control routes', 503) {
   override name = 'AbortError'

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import type { FastifyBaseLogger } from 'fastify'
+import { clip } from './redaction'
 
 /** The longest delay of a Node timer, in ms: beyond it a timer fires at once. */
 export const MAX_TIMEOUT = 2 ** 31 - 1
@@ -9,7 +10,7 @@ export type OptionCheck = readonly [expected: string, accepts: (value: any) => b
 export type OptionChecks = Readonly<Record<string, OptionCheck>>
 
 /** The coded error for an option that is wrong or unknown: tasks have one, and jobs another. */
-export type InvalidOptionError = new (option: string, expected: string, got: string) => Error
+type InvalidOptionError = new (option: string, expected: string, got: string) => Error
 
 export const integer = (min: number, max = MAX_TIMEOUT, unit = ''): OptionCheck => [
   `an integer from ${min} to ${max}${unit}`, (value) => Number.isInteger(value) && value >= min && value <= max]
@@ -31,11 +32,6 @@ export function formatValue (value: unknown): string {
   } catch { // An inspect function of its own has thrown.
     return 'a value that cannot be shown'
   }
-}
-
-/** Cuts a text that comes from a client, for the message of an error: it may be of any length. */
-export function clip (text: string): string {
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text
 }
 
 /** Leaves out what is `undefined`: it would hide a default. */

@@ -5,7 +5,7 @@ import { FST_ERR_JOB_MISSING_PACKAGE } from './errors'
  * @throws FST_ERR_JOB_MISSING_PACKAGE that says what to install
  */
 export function load<T> (name: 'bullmq' | 'ioredis' | 'pg'): T {
-  // By literal names inside a `try`: bundlers see those alone, and take them for optional.
+  // Literal names inside a `try`: bundlers find only those, and treat them as optional.
   try {
     if (name === 'bullmq') return require('bullmq')
     return name === 'ioredis' ? require('ioredis') : require('pg')

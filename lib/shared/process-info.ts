@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks'
 import type { ProcessIdentity } from '../../types/process'
 
-/** How the process is: `uptime` and `eventLoopDelay` in ms, `heapUsed` in bytes. */
+/** Figures of a process: `uptime` and `eventLoopDelay` in ms, `heapUsed` in bytes. */
 export interface ProcessNumbers extends ProcessIdentity {
   uptime: number
   heapUsed: number
@@ -16,9 +16,9 @@ export function processIdentity (): ProcessIdentity {
 }
 
 const RESOLUTION = 20
-// Of one measurement, so that old stalls stop counting.
+// The length of a measurement, in ms: older stalls no longer count.
 const WINDOW = 10_000
-// Nobody asks any more.
+// The measurement ends when nobody has asked for so long, in ms.
 const IDLE_TIMEOUT = 60_000
 
 let histogram: IntervalHistogram | undefined

@@ -6,8 +6,8 @@ const USER_AND_HOST = /\S*@\S*/g
 const SECRET = /(\w*(?:pass|pwd|secret|token|credential|auth)\w*)(['"]?\s*(?::|=>?)\s*)((['"`])(?:\\.|(?!\4)[^\\])*(?:\4|$)|[^\s,}]+)/gi
 const SECRET_NAME = /pass|pwd|secret|token|credential|auth/i
 
-/** Bounds what an error shows of a text that a client may have sent. */
-export function clip (text: string, length = 100): string {
+/** Cuts a text that a client may have sent, for the message of an error: it may be of any length. */
+export function clip (text: string, length = 200): string {
   return text.length > length ? `${text.slice(0, length)}…` : text
 }
 

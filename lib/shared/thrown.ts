@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 
-/** What was thrown may be anything, a value whose getters throw included: none of these throws in its turn. */
+/** Anything can be thrown, including a value whose getters throw: none of these functions throws. */
 
 export function isAbortError (thrown: unknown): boolean {
   try {
@@ -24,8 +24,8 @@ export function describeThrown (thrown: unknown): { code?: string, message: stri
 }
 
 /**
- * Logs what was thrown. A logger may look into it with serializers of the user's, made for errors: where they fail, an error that
- * says the same is logged, and then its text alone.
+ * Logs what was thrown. The app's log serializers expect errors: if they fail, an error with the same text is logged, and if that
+ * fails too, the text alone.
  */
 export function logThrown (log: FastifyBaseLogger, thrown: unknown, message: string, fields: object = {}): void {
   const { code, message: text } = describeThrown(thrown)

@@ -2,8 +2,8 @@ import { FST_ERR_TASK_INVALID_OPTION } from '../shared/errors'
 import { formatValue } from '../shared/option-checks'
 import { succeeds } from '../shared/thrown'
 
-/** What a signal of the caller's cancels. */
-export interface Cancellable {
+/** What a caller's signal cancels. */
+interface Cancellable {
   cancel (reason: unknown): boolean
 }
 
@@ -13,7 +13,7 @@ interface Link {
 }
 
 /**
- * Who is cancelled by which signal. One listener for each signal, however many tasks share it: a signal's own list of
+ * The tasks that each signal cancels. One listener for each signal, however many tasks share it: a signal's own list of
  * listeners is walked at every removal, and warns at eleven.
  */
 const links = new WeakMap<AbortSignal, Link>()
@@ -56,11 +56,11 @@ function reasonOf (signal: AbortSignal): unknown {
   }
 }
 
-/** Takes the task off the signal; with the last one, the listener too. */
+/** Removes the task from the signal; with the last one, the listener too. */
 export function unsubscribe (signal: AbortSignal, task: Cancellable): void {
   const link = links.get(signal)
   if (link?.tasks.delete(task) !== true || link.tasks.size > 0) return
   links.delete(signal)
-  // It may be no signal of Node's. What is left behind does nothing.
+  // It may not be one of Node's own signals. A listener that stays does nothing.
   succeeds(() => signal.removeEventListener('abort', link.onAbort))
 }

@@ -2,7 +2,7 @@ import {
   FST_ERR_TASK_CANCEL_REQUESTED, FST_ERR_TASK_INVALID_BODY, FST_ERR_TASK_INVALID_CURSOR,
   FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE
 } from '../shared/errors'
-import { clip } from '../shared/option-checks'
+import { clip } from '../shared/redaction'
 import type { Cancelled, ControlBackend, ControlEvent, ControlFilter, ListQuery, LiveEntry, Page, Snapshot, Summary } from '../shared/control-backend'
 import { processNumbers } from '../shared/process-info'
 import { timers } from '../shared/timers'
@@ -13,20 +13,15 @@ import { allEnded } from './waiting'
 
 const EVENTS: ControlEvent[] = ['start', 'progress', 'end']
 const MAX_GROUPS = 1_000
-/** How long a walk through the tasks may keep the event loop, in ms. */
+/** How long a walk through the tasks may block the event loop, in ms. */
 const SLICE = 2
 /** How many tasks are cancelled at a time. */
 const CANCEL_BATCH = 500
 /** Of the tasks that a feed begins with. */
 const LIVE_PAGE = 100
 
-/** What routes, feed and dashboard serve with `serve: 'tasks'`: the tasks of this process. */
-export function createTasksBackend (registry: TaskRegistry, identity: ProcessIdentity): ControlBackend {
-  return new TasksBackend(registry, identity)
-}
-
-/** Cursors are the sequence numbers of tasks. */
-class TasksBackend implements ControlBackend {
+/** What routes, feed and dashboard serve with `serve: 'tasks'`: the tasks of this process. Cursors are the sequence numbers of tasks. */
+export class TasksBackend implements ControlBackend {
   constructor (private readonly registry: TaskRegistry, private readonly identity: ProcessIdentity) {}
 
   // --- to read ---
@@ -34,7 +29,7 @@ class TasksBackend implements ControlBackend {
   async list ({ limit, after, ...filter }: ListQuery): Promise<Page> {
     const before = readCursor(after)
     const found: Task[] = []
-    if (!this.isHopeless(filter)) {
+    if (!this.matchesNone(filter)) {
       // One more than the page holds tells whether there is a next.
       for await (const tasks of this.walk(filter, before, limit + 1)) {
         found.push(...tasks)
@@ -58,7 +53,7 @@ class TasksBackend implements ControlBackend {
     return withStack(this.find(name))
   }
 
-  /** In which a rare match does not keep the event loop: after each batch, and after each {@link SLICE} without one, others have their turn. */
+  /** Yields after each batch, and after each {@link SLICE} without one: a rare match does not block the event loop. */
   private async * walk (filter: ControlFilter, before: number, batch: number): AsyncGenerator<Task[]> {
     for (let isLast = false; !isLast;) {
       const until = performance.now() + SLICE
@@ -86,8 +81,8 @@ class TasksBackend implements ControlBackend {
     return group === undefined ? this.registry.newestFirst(before) : this.registry.group(group)?.newestFirst(before) ?? []
   }
 
-  /** Whether no task at all is in one of the states. */
-  private isHopeless ({ states }: ControlFilter): boolean {
+  /** Whether no task is in any of the states. */
+  private matchesNone ({ states }: ControlFilter): boolean {
     const { counts } = this.registry
     return states?.every((state) => counts[state] === 0) === true
   }
@@ -142,7 +137,7 @@ class TasksBackend implements ControlBackend {
     const [newest] = this.registry.newestFirst()
     const last = newest === undefined ? 0 : Task.sequenceOf(newest)
     let after = 0
-    // What is added from now on has its events.
+    // Tasks that are added from now on are reported by events.
     while (after < last) {
       const page: Task[] = []
       let looked = 0
@@ -189,7 +184,7 @@ function withStack (task: Task): Snapshot {
   return task.state !== 'failed' ? snapshot : { ...snapshot, error: { ...snapshot.error!, stack: stackOf(task.error) } }
 }
 
-/** What was thrown may be anything, getters that throw included. */
+/** Anything can be thrown, including a value whose getters throw. */
 function stackOf (thrown: unknown): string | undefined {
   try {
     const { stack } = thrown as Error

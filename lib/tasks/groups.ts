@@ -10,7 +10,7 @@ import { timers } from '../shared/timers'
 export class GroupMember extends LinkedNode {
   /** Whether it counts among those that `concurrency` lets run. Else it waits in the group's queue. */
   hasPlace = false
-  /** The async context of the caller, once the task could have started but for the limit. */
+  /** The async context of the caller, set when only the limit keeps the task from starting. */
   parked: AsyncResource | undefined = undefined
 
   constructor (readonly task: Task, readonly group: TaskGroup) {
@@ -50,7 +50,7 @@ export class TaskGroup {
     return this.#places < (this.#limits?.concurrency ?? Infinity)
   }
 
-  /** @throws FST_ERR_TASK_GROUP_FULL when one more task would have to wait, and may not */
+  /** @throws FST_ERR_TASK_GROUP_FULL when one more task would have to wait, and `maxPending` does not allow it */
   checkRoom (): void {
     const { maxPending = Infinity } = this.#limits ?? {}
     if (!this.#hasFreePlace && this.#queued >= maxPending) throw new FST_ERR_TASK_GROUP_FULL(this.name, maxPending)
@@ -117,7 +117,7 @@ export class TaskGroup {
       this.give(member)
       const { parked } = member
       member.parked = undefined
-      // Left out if its own immediate is still to come.
+      // Undefined if its own immediate is still to come, which starts it.
       parked?.runInAsyncScope(timers.setImmediate, null, startTask, task)
     }
   }

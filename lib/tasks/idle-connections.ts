@@ -24,7 +24,7 @@ export function closeIdleConnections (app: FastifyInstance): void {
     const { response, socket, server } = message as Finished
     if (!servers.has(server)) return
     response.once('close', () => {
-      // The connection may have its next request: its response will be finished, too.
+      // The connection may be serving its next request, whose response then closes it.
       if (!server.listening && !socket._httpMessage) socket.destroySoon()
     })
   }

@@ -109,7 +109,7 @@ function copyJsonObject (value: unknown): Record<string, unknown> | undefined {
   }
 }
 
-/** Not one of Node's own, whose `emit` takes the event and its arguments apart. */
+/** Not Node's `EventEmitter`, whose `emit` takes the event and its arguments separately. */
 function isEmitter (value: any): boolean {
   return !(value instanceof EventEmitter) && ['on', 'emit', 'removeListener'].every((method) => typeof value?.[method] === 'function')
 }

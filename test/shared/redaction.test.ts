@@ -39,6 +39,7 @@ t.test('of an error of the store remains what says where it comes from', async (
 })
 
 t.test('what a client may have sent is clipped', async (t) => {
-  t.equal(clip('a'.repeat(100)), 'a'.repeat(100))
-  t.equal(clip('a'.repeat(101)), `${'a'.repeat(100)}…`)
+  t.equal(clip('a'.repeat(200)), 'a'.repeat(200))
+  t.equal(clip('a'.repeat(201)), `${'a'.repeat(200)}…`)
+  t.equal(clip('a'.repeat(101), 100), `${'a'.repeat(100)}…`)
 })

@@ -1,12 +1,10 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import { ACCESS_OPTIONS, checkAccess, addAuthHooks, rejectCrossOrigin, type AccessOptions } from '../access'
+import { ACCESS_OPTIONS, checkAccess, addAuthHooks, rejectCrossOrigin, type AccessOptions, type Served } from '../access'
 import tasksFeed from '../feed'
 import tasksRoutes from '../routes'
 import type { OptionCheck } from '../../shared/option-checks'
 import { html, script, style } from './assets'
-
-type Served = 'tasks' | 'jobs'
 
 interface DashboardOptions extends AccessOptions {
   /** What the page shows: the tasks (the default), the jobs of the fleet, or both, each in a tab of its own. */
@@ -32,7 +30,7 @@ const HEADERS = {
   'x-content-type-options': 'nosniff'
 }
 
-// From what @fastify/swagger tells of the app.
+// From @fastify/swagger.
 const HIDDEN = { schema: { hide: true } as object }
 
 const SERVE: OptionCheck = ["'tasks', 'jobs' or ['tasks', 'jobs']",
@@ -65,7 +63,7 @@ const plugin: FastifyPluginAsync<DashboardOptions> = async (app, options) => {
   for (const serve of served) serveData(app, serve, options)
 }
 
-/** What the page asks and listens to. The page itself and its files say nothing, and are served to every origin. */
+/** The routes and the feed that the page uses. The page itself and its files contain no data, and are served to every origin. */
 function serveData (app: FastifyInstance, serve: Served, { exposeErrors, allowedOrigins }: DashboardOptions): void {
   const path = serve === 'tasks' ? '/' : '/jobs-'
   // The hooks of the page have authenticated the request.
@@ -92,7 +90,7 @@ namespace tasksDashboard {
   export type TasksDashboardOptions = DashboardOptions
 }
 
-// Written out so that Node finds the names when an ES module imports them.
+// Explicit assignments, so that cjs-module-lexer detects the named exports for `import`.
 module.exports = tasksDashboard
 module.exports.default = tasksDashboard
 module.exports.tasksDashboard = tasksDashboard

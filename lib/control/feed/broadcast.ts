@@ -17,7 +17,7 @@ export interface BroadcastOptions {
 }
 
 export interface FeedQuery extends FeedFilter {
-  /** Whether the client is sent what is live first. Default `true`; a client that reads the list from the routes needs it not. */
+  /** Whether the client is sent what is live first. Default `true`; a client that reads the list from the routes does not need it. */
   snapshots?: boolean
 }
 
@@ -29,7 +29,7 @@ const TURN = 5
 /** What a client is sent of the events in a turn, in bytes, so that a burst of them reaches those who read. */
 const PORTION = 256 * 1024
 const PING_INTERVAL = 30_000
-// Of the clock that looks after the clients, in ms. It counts ticks: a blocked event loop is a single one, and no client's fault.
+// Of the clock that looks after the clients, in ms. It counts ticks: a blocked event loop counts as one, so that no client is dropped for it.
 const MAX_TICK = 5_000
 const TICKS_PER_STALL = 4
 
@@ -40,7 +40,7 @@ export class Broadcast {
   readonly #clients = new Set<FeedClient>()
   /** By filter. */
   readonly #channels = new Map<string, Channel>()
-  /** Those that have not got all the first snapshots; who was served last comes last. */
+  /** Clients that have not got all the first snapshots; the one served last comes last. */
   readonly #walking = new Set<FeedClient>()
   readonly #snapshots: SnapshotCache
   #turn: NodeJS.Timeout | undefined
@@ -58,7 +58,7 @@ export class Broadcast {
 
   // --- clients ---
 
-  /** @returns what takes the client off again */
+  /** @returns a function that removes the client */
   join (socket: WebSocket, { snapshots = true, ...filter }: FeedQuery, onDrop: OnDrop): () => void {
     // Its handshake was under way when the app began to close.
     if (this.#isClosed) {
@@ -206,7 +206,7 @@ export class Broadcast {
     while (isMore && performance.now() <= until) isMore = this.#sendSome(client, walk)
     this.#walking.delete(client)
     if (walk.hasEnded) client.walk = undefined
-    // Whoever was served comes last.
+    // The client that was served comes last.
     else this.#walking.add(client)
     return isMore
   }

@@ -3,7 +3,7 @@ import type { ProcessIdentity } from '../../../types/process'
 import { CHUNK, type FeedClient } from './client'
 import { endsMessage, sizeOf, type Message } from './frames'
 
-/** What a client wants to hear of. */
+/** Which events a client wants. */
 export interface FeedFilter {
   group?: string
   prefix?: string
@@ -16,7 +16,7 @@ const MAX_KEPT = 32 * 2 ** 20
 /** Clients with the same filter, and the events for them that were not sent yet: one copy for all. */
 export class Channel {
   readonly #clients = new Set<FeedClient>()
-  /** Those that came while events waited, and the number of the first event that came after them. */
+  /** Clients that came while events waited, and the number of the first event that came after them. */
   readonly #newcomers = new Map<FeedClient, number>()
   #events: Message[] = []
   /** The number of the first of the events. */

@@ -11,7 +11,7 @@ const WINDOW = 64 * 1024
 
 const OPEN = 1
 
-export interface FeedClientOptions {
+interface FeedClientOptions {
   /** In bytes. */
   maxBuffer: number
   /** It has read something, so that {@link FeedClient.hasRoomFor} may say yes again. */

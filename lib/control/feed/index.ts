@@ -12,7 +12,7 @@ import { Broadcast, type FeedQuery } from './broadcast'
 import { provideWebsocket } from './websocket'
 
 interface FeedOptions extends AccessOptions {
-  /** What the feed tells of: the tasks (the default), or the jobs of the fleet. */
+  /** What the feed reports: the tasks (the default), or the jobs of the fleet. */
   serve?: Served
   /** The origins, such as `https://ops.example.com`, whose pages may connect besides those of the app's own origin. */
   allowedOrigins?: string[]
@@ -39,11 +39,11 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
   const broadcast = new Broadcast(backend, { exposeErrors, maxBuffer, stallTimeout })
   rejectCrossOrigin(app, allowedOrigins)
   addAuthHooks(app, options)
-  // The app's own compiler may read schemas of another kind.
+  // The app may have replaced the compiler, for Zod for example.
   app.setValidatorCompiler(await defaultValidatorCompiler())
 
   function join (socket: WebSocket, request: FastifyRequest): void {
-    // What else a URL says, a token or a time, is no part of the filter.
+    // Other parameters of the URL, such as a token, are not part of the filter.
     const { group, prefix, process, snapshots } = request.query as FeedQuery
     const leave = broadcast.join(socket, { group, prefix, process, snapshots }, (reason, error) => {
       request.log.info({ reason, err: error }, 'A client of the feed was dropped')
@@ -56,7 +56,7 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
     url: '/',
     schema: { hide: true, querystring: feedQuerySchema } as object,
     async handler (request, reply) {
-      // HTTP/2 knows no such header, and Node throws on it.
+      // HTTP/2 does not allow this header: Node would throw.
       if (request.raw.httpVersionMajor < 2) reply.header('upgrade', 'websocket')
       throw new FST_ERR_TASK_UPGRADE_REQUIRED()
     },
@@ -64,7 +64,7 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
   })
 
   upgrades.addFeed(app.prefix)
-  // A close that waited for every client's goodbye would wait for the stalled ones.
+  // Terminates instead of closing: stalled clients never answer the closing handshake.
   app.addHook('preClose', async () => {
     broadcast.close()
     upgrades.hangUp()

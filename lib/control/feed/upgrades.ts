@@ -67,7 +67,7 @@ export class Upgrades {
       if (isTaken(socket)) return
       if (this.#isShared && !this.#feeds.some((feed) => feed.test(request.url!))) return
       this.websockets.emit('upgrade', request, socket, head)
-      // The app is closing, and nobody answers.
+      // The app is closing: nothing answers.
       if (!hasResponse(socket)) {
         socket.destroy()
         return
@@ -91,7 +91,7 @@ function hasResponse ({ _httpMessage: response }: UpgradedSocket): boolean {
   return response !== undefined && response !== null
 }
 
-/** Whether somebody reads the socket, or is done with it. */
+/** Whether the socket is read by somebody, or has ended. */
 function isTaken (socket: UpgradedSocket): boolean {
   return socket.destroyed || socket.writableEnded || socket.listenerCount('data') > 0 || socket.listenerCount('readable') > 0
 }

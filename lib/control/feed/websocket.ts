@@ -7,7 +7,7 @@ import { Upgrades } from './upgrades'
 /** The range of `peerDependencies`. Before it, a reset during a handshake whose hooks are busy ends the process. */
 const [MAJOR, MINOR, PATCH] = [11, 3, 2]
 
-/** The servers whose handshakes go to a `@fastify/websocket` of ours. */
+/** The servers whose handshakes go to a `@fastify/websocket` that was registered here. */
 const provided = new WeakSet<object>()
 
 /**
@@ -21,7 +21,7 @@ export async function provideWebsocket (app: FastifyInstance): Promise<Upgrades>
     // A handshake must be answered once: the second feed of a server leaves it to the first.
     const server = provided.has(app.server) ? new EventEmitter() : upgrades.websockets
     provided.add(app.server)
-    // A client has nothing to say.
+    // Clients are not expected to send.
     await app.register(plugin, { options: { maxPayload: 1024, server } })
   }
   return upgrades

@@ -28,7 +28,7 @@ export interface Summary {
   processes?: ProcessInfo[]
 }
 
-export interface ListPage {
+interface ListPage {
   tasks: Snapshot[]
   next?: string
   summary?: Summary
@@ -43,7 +43,7 @@ export type TaskRef = Pick<Snapshot, 'name' | 'process'>
 
 export interface CancelFilter { group?: string, state?: string[], prefix?: string, names?: string[], process?: string, reason?: string }
 
-export interface CancelReply { cancelled: number, remaining: string[] }
+interface CancelReply { cancelled: number, remaining: string[] }
 
 /** The routes below one path of the page. */
 export class Api {

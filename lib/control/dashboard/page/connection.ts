@@ -6,13 +6,13 @@ import { RefusedError, UnexpectedReplyError, type Api } from './api'
  * - `lost`: it was so; the page tries again by itself
  * - `denied`: the server does not want this user or this origin: trying again by itself would not help
  */
-export type Status =
+type Status =
   | { state: 'connecting' }
   | { state: 'live' }
   | { state: 'lost', why: string, retryAt: number }
   | { state: 'denied', title: string, why: string }
 
-export interface ConnectionListener {
+interface ConnectionListener {
   /** A line of the feed. */
   message (data: string): void
   /** The feed is open: time to ask for the list. Rejects if that fails. */

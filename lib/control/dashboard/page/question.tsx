@@ -14,7 +14,7 @@ interface Question {
   answer: (answer: Answer) => void
 }
 
-export interface Answer { act: boolean, reason?: string }
+interface Answer { act: boolean, reason?: string }
 
 const changed = new Emitter()
 let question: Question | undefined

@@ -1,5 +1,5 @@
 /** What happened within one second. */
-export interface Second {
+interface Second {
   started: number
   completed: number
   failed: number

@@ -1,5 +1,5 @@
 /** A piece of a name: text to show as it is, or a character that would not be seen, or would change what is seen around it. */
-export interface NamePart { text: string, special: boolean }
+interface NamePart { text: string, special: boolean }
 
 // Controls, formats (bidi, zero width), line and paragraph separators, private use, halves of surrogate pairs, and what looks like nothing.
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]|\u115f|\u1160|\u3164|\uffa0|\u2800|\u034f/u

@@ -2,7 +2,7 @@ import { isLive } from './snapshot'
 import type { Row } from './store'
 
 /** Of the tasks that share a group, or the beginning of their names. */
-export interface Statistic {
+interface Statistic {
   /** The group or the prefix; `undefined` gathers the tasks that have none. */
   label: string | undefined
   live: number
