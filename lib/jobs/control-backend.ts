@@ -40,7 +40,8 @@ export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents
     async summary () {
       const registry = open()
       const queues = await Promise.all(registry.queues.map(async (queue) => ({ queue, ...await registry.stateOf(queue) })))
-      return { counts: countsOf(queues), groups: [], process: processNumbers(identity), queues, schedules: await schedules() }
+      const list = await schedules()
+      return { counts: countsOf(queues, list.length), groups: [], process: processNumbers(identity), queues, schedules: list }
     },
     get: async (name) => withStack(await find(name)),
     async cancel (name) {
@@ -115,11 +116,14 @@ function matches ({ name, state }: Job, { states, group, prefix, q, names }: Con
     (names === undefined || names.includes(name))
 }
 
-/** By BullMQ's own numbers: it counts cancelled jobs with the failed, and those that are being cancelled with the running. */
-function countsOf (queues: NonNullable<Summary['queues']>): Counts {
+/**
+ * By BullMQ's own numbers: it counts cancelled jobs with the failed, those that are being cancelled with the running, and with the
+ * pending what waits for the next time of each schedule, which is no job.
+ */
+function countsOf (queues: NonNullable<Summary['queues']>, schedules: number): Counts {
   const sum = (...states: string[]): number => queues.reduce((total, { counts }) => total + states.reduce((part, state) => part + counts[state], 0), 0)
   return {
-    pending: sum('waiting', 'prioritized', 'delayed', 'paused'),
+    pending: Math.max(0, sum('waiting', 'prioritized', 'delayed', 'paused') - schedules),
     running: sum('active'),
     cancelling: 0,
     completed: sum('completed'),

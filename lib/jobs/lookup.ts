@@ -1,6 +1,7 @@
 import type { Engine } from './engine'
 import type { Expiries } from './expiries'
 import { claimName, holderOf, isEnded, readJob, type Read } from './names'
+import { isStorable } from './options'
 import type { Outcomes } from './outcomes'
 
 /** A job as it was read, and the queue that it is in. */
@@ -19,7 +20,8 @@ export class Lookup {
   }
 
   async byId (id: string): Promise<Located | undefined> {
-    return (await this.#inEachQueue((queue) => this.read(queue, id)))[0]
+    // No job has another, and PostgreSQL refuses to look for it.
+    return isStorable(id) ? (await this.#inEachQueue((queue) => this.read(queue, id)))[0] : undefined
   }
 
   /** The live job of the name, or else the one that has ended last and is kept. */

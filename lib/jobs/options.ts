@@ -183,7 +183,8 @@ export function checkName (name: string): void {
   if (!isStorable(name)) throw new FST_ERR_JOB_INVALID_TEXT('a name with U+0000 or half of a surrogate pair')
 }
 
-function isStorable (text: string): boolean {
+/** Whether both stores can hold it: PostgreSQL takes neither U+0000 nor half of a surrogate pair. */
+export function isStorable (text: string): boolean {
   return text.isWellFormed() && !text.includes('\0')
 }
 

@@ -57,6 +57,15 @@ t.test('the summary has the engine\'s counts, of all queues and of each', async 
   })
 })
 
+t.test('the next time of a schedule is no pending job in the summary', async (t) => {
+  const { registry, jobEvents } = backendWith(named('a'), named('tick', { state: 'delayed' }))
+  for (const [count, pending] of [[1, 1], [3, 0]]) {
+    const schedules = Array.from({ length: count }, (_, i) => ({ name: `s${i}`, kind: 'kind', queue: 'default' }))
+    const backend = createJobsBackend(() => registry, jobEvents as JobEvents, async () => schedules)
+    t.match(await backend.summary(), { counts: { pending }, schedules })
+  }
+})
+
 t.test('a job is read by its name, with the stack of its failure', async (t) => {
   const { backend, keep } = backendWith({}, named('b', failed))
   await keep('b')
