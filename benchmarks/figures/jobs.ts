@@ -51,12 +51,7 @@ async function finished (job: Job, events: QueueEvents): Promise<void> {
 }
 
 async function jobs (count: number): Promise<Round> {
-  const store = process.env.BENCH_STORE!
-  const app = Fastify()
-  await app.register(fastifyTasks)
-  await app.register(fastifyJobs, { connection: store.startsWith('postgres') ? store : JSON.parse(store), queue: 'jobs' })
-  app.defineJob('work', async () => {})
-  await app.ready()
+  const app = await appOn('jobs')
   return each(count, async (name) => (await app.addJob('work', {}, { name })).wait())
 }
 
@@ -72,17 +67,23 @@ function figure (store: string, count: number, before: Figure['before']): Figure
   }
 }
 
-/** An app whose jobs are not run, with so many that wait and so many that have ended. */
-async function keeping (waiting: number, ended: number): Promise<FastifyInstance> {
+async function appOn (queue: string, options: object = {}, kinds = ['work']): Promise<FastifyInstance> {
   const store = process.env.BENCH_STORE!
   const app = Fastify()
   await app.register(fastifyTasks)
-  await app.register(fastifyJobs, {
-    connection: store.startsWith('postgres') ? store : JSON.parse(store), queue: `keeping-${waiting}-${ended}`, removeOnComplete: false, concurrency: 50
-  })
-  app.defineJob('work', async () => {})
+  await app.register(fastifyJobs, { connection: store.startsWith('postgres') ? store : JSON.parse(store), queue, ...options })
+  for (const kind of kinds) app.defineJob(kind, async () => {})
   await app.ready()
-  const list = (prefix: string, count: number): Array<{ data: object, name: string }> => Array.from({ length: count }, (_, i) => ({ data: {}, name: `${prefix}:${i}` }))
+  return app
+}
+
+function list (prefix: string, count: number): Array<{ data: object, name: string }> {
+  return Array.from({ length: count }, (_, i) => ({ data: {}, name: `${prefix}:${i}` }))
+}
+
+/** An app whose jobs are not run, with so many that wait and so many that have ended. */
+async function keeping (waiting: number, ended: number): Promise<FastifyInstance> {
+  const app = await appOn(`keeping-${waiting}-${ended}`, { removeOnComplete: false, concurrency: 50 })
   await app.addJobs('work', list('ended', ended))
   while ((await app.jobCounts()).completed < ended) await sleep(100)
   await app.pauseJobs()
@@ -102,6 +103,40 @@ async function pages (waiting: number): Promise<Round> {
   return async () => await wallTime(async () => { for (let i = 0; i < 10; i++) await backend.list({ limit: 100 }) }) / 10 / 1_000
 }
 
+/** Time of a job, of so many that are added together and awaited at once. */
+async function waits (count: number): Promise<Round> {
+  const app = await appOn(`waits-${count}-${process.pid}`, { concurrency: 50 })
+  let batch = 0
+  return async () => await wallTime(async () => {
+    const added = await app.addJobs('work', list(`waits:${++batch}`, count))
+    await Promise.all(added.map((result) => (result as PromiseFulfilledResult<any>).value.wait()))
+  }) / count / 1_000
+}
+
+async function cancels (count: number, areAtOnce: boolean): Promise<Round> {
+  const app = await keeping(0, 0)
+  let batch = 0
+  return async () => {
+    const jobs = list(`cancels:${process.pid}:${++batch}`, count)
+    await app.addJobs('work', jobs)
+    return await wallTime(async () => {
+      if (areAtOnce) await Promise.all(jobs.map(({ name }) => app.cancelJob(name)))
+      else for (const { name } of jobs) await app.cancelJob(name)
+    }) / count / 1_000
+  }
+}
+
+/** Time of a job that is added and awaited, beside so many of a kind that nobody works. */
+async function besideOrphans (count: number): Promise<Round> {
+  const queue = `orphans-${count}-${process.pid}`
+  await appOn(queue)
+  const app = await appOn(queue, { worker: false }, ['work', 'orphan'])
+  await app.addJobs('orphan', list('orphan', count))
+  // Each of them comes to a worker once.
+  while ((await app.jobCounts()).delayed < count) await sleep(200)
+  return async () => await wallTime(async () => { for (let i = 0; i < 20; i++) await (await app.addJob('work', {})).wait() }) / 20 / 1_000
+}
+
 async function adds (count: number, isBulk: boolean): Promise<Round> {
   const app = await keeping(0, 0)
   let batch = 0
@@ -115,7 +150,7 @@ async function adds (count: number, isBulk: boolean): Promise<Round> {
 }
 
 /** What does not grow with what is kept, and what many at once cost. */
-function growth (store: string, kept: number, before: Figure['before']): Figure[] {
+function growth (store: string, kept: number, many: number, before: Figure['before']): Figure[] {
   const lookup = (what: string, name: string): Figure => ({
     title: `jobs: ${what} looked up by its name on ${store}`,
     unit: 'µs',
@@ -133,6 +168,33 @@ function growth (store: string, kept: number, before: Figure['before']): Figure[
       floor: 'of 1,000',
       variants: { 'of 1,000': () => pages(1_000), 'of many': () => pages(kept) },
       lines: [{ what: `a page of 100 of ${kept} jobs on ${store}`, against: 'of 1,000', value: ratio('of many', 'of 1,000'), atMost: 1.5 }],
+      processes: 2,
+      before
+    },
+    {
+      title: `jobs: awaited at once on ${store}`,
+      unit: 'µs',
+      floor: 'of 100',
+      variants: { 'of 100': () => waits(100), 'of many': () => waits(many) },
+      lines: [{ what: `each of ${many} waits at once on ${store}`, against: 'of 100', value: ratio('of many', 'of 100'), atMost: 1.5 }],
+      processes: 2,
+      before
+    },
+    {
+      title: `jobs: cancelled on ${store}`,
+      unit: 'µs',
+      floor: 'one by one',
+      variants: { 'one by one': () => cancels(many / 5, false), 'at once': () => cancels(many / 5, true) },
+      lines: [{ what: `each of ${many / 5} cancels at once on ${store}`, against: 'one by one', value: ratio('at once', 'one by one'), atMost: 1 }],
+      processes: 2,
+      before
+    },
+    {
+      title: `jobs: beside jobs of a kind that nobody works on ${store}`,
+      unit: 'µs',
+      floor: 'alone',
+      variants: { alone: () => besideOrphans(0), 'beside many': () => besideOrphans(2 * many) },
+      lines: [{ what: `a job beside ${2 * many} that nobody works on ${store}`, against: 'alone', value: ratio('beside many', 'alone'), atMost: 2 }],
       processes: 2,
       before
     },
@@ -163,7 +225,7 @@ const onPostgres = async (): Promise<() => Promise<void>> => {
 
 const figures: Figure[] = [
   figure('Redis', 500, onRedis), figure('PostgreSQL', 20, onPostgres),
-  ...growth('Redis', 100_000, onRedis), ...growth('PostgreSQL', 20_000, onPostgres)
+  ...growth('Redis', 100_000, 5_000, onRedis), ...growth('PostgreSQL', 20_000, 1_000, onPostgres)
 ]
 
 export default figures
