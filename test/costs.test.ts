@@ -102,7 +102,7 @@ t.test('tasks that share an outer signal put one listener on it, and take it off
   t.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
-t.test('with an emitter a task sends nothing, and is heard by nobody, while nobody listens', async (t) => {
+t.test('with an emitter, a task sends nothing while no process listens', async (t) => {
   const emitter = mqemitter()
   const [a, b] = [await readyApp(t, { emitter }), await readyApp(t, { emitter })]
   // The beats of the processes, once a second.
@@ -123,7 +123,7 @@ t.test('with an emitter a task sends nothing, and is heard by nobody, while nobo
   for (const app of [a, b]) for (const event of ['start', 'progress', 'end'] as const) t.equal(app.tasks.listenerCount(event), 0)
 })
 
-t.test('a signal is made for the task that asks for it, once', async (t) => {
+t.test('a signal is created only when it is read, and once', async (t) => {
   const app = await readyApp(t)
   const { AbortController } = globalThis
   let made = 0
@@ -140,7 +140,7 @@ t.test('a signal is made for the task that asks for it, once', async (t) => {
   t.equal(made, 1)
 })
 
-t.test('what a task was not asked for has no place in it', async (t) => {
+t.test('unused optional fields are not allocated', async (t) => {
   const app = await readyApp(t)
   const plain = app.addTask(async () => {}, { name: 'plain' }) as Task
   const asked = app.addTask(async (_app, { signal }) => signal.aborted, { name: 'asked', group: 'a', ttl: 60_000 }) as Task

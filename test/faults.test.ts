@@ -79,7 +79,7 @@ t.test('a port in use leaves started tasks, and close() stops them', async (t) =
   await server.exited
 })
 
-t.test('a boot that fails half-way starts nothing, and close() settles what waits', async (t) => {
+t.test('a boot that fails half-way starts nothing, and close() settles pending tasks', async (t) => {
   const server = run(t, 'faulty-server.ts', ['boot fails'])
   t.same(await server.told('failed'), [{ failed: 'half-way', running: 'pending' }])
   t.same(await server.told('closed'), [{ closed: 'after failure', state: 'cancelled', size: 1 }])
@@ -94,7 +94,7 @@ t.test('an uncaught error in user code is not swallowed, and the close that foll
   t.same(await server.exited, [1, null])
 })
 
-t.test('leases do not care when the wall clock is set back and forth by a day', async (t) => {
+t.test('leases are not affected when the wall clock is set back and forth by a day', async (t) => {
   const server = run(t, 'faulty-server.ts', ['clock'])
   t.same(await server.told('expired'), [{ expired: 'FST_ERR_TASK_EXPIRED', renewed: 'running' }])
   server.child.kill('SIGTERM')
@@ -115,14 +115,14 @@ t.test('a worker of a cluster that is killed is replaced, and its task runs agai
 
 // --- close() in each phase ---
 
-t.test('close() before ready cancels what waits', async (t) => {
+t.test('close() before ready cancels pending tasks', async (t) => {
   const app = await appWithTasks(t)
   const task = app.addTask(() => t.fail('never called'), { onClose: 'wait' })
   await app.close()
   t.equal(task.state, 'cancelled')
 })
 
-t.test('close() in an onReady hook cancels what waits', async (t) => {
+t.test('close() in an onReady hook cancels pending tasks', async (t) => {
   const app = await appWithTasks(t)
   const task = app.addTask(() => t.fail('never called'))
   app.addHook('onReady', (done) => {
@@ -180,7 +180,7 @@ t.test('close() while a request waits for a task ends both', async (t) => {
   t.equal(app.getTask('awaited')!.state, 'cancelled')
 })
 
-t.test('close() while a client is connected that asks nothing cancels the tasks', async (t) => {
+t.test('close() cancels the tasks while an idle client is connected', async (t) => {
   const app = await appWithTasks(t)
   await app.listen({ host: '127.0.0.1', port: 0 })
   const client = connect((app.server.address() as AddressInfo).port, '127.0.0.1')

@@ -209,7 +209,7 @@ t.test("a task with onClose 'wait' is cancelled after closeTimeout, and one that
   t.ok(lines[0].age! >= 39 && lines[0].age! <= Date.now() - still.createdAt)
 })
 
-t.test('closeTimeout is not waited for when no task may take it, if only one that ignores its signal is left', { timeout: 10_000 }, async (t) => {
+t.test('closeTimeout is not waited for if the only task left ignores its signal', { timeout: 10_000 }, async (t) => {
   const app = await readyApp(t, { closeTimeout: 60_000, cancelTimeout: 5 })
   const task = app.addTask(ignoresSignal)
   await started(task)
@@ -217,7 +217,7 @@ t.test('closeTimeout is not waited for when no task may take it, if only one tha
   t.equal(task.state, 'cancelling')
 })
 
-t.test("what holds up close has the tasks cancelled after closeTimeout, except those with onClose 'wait'", async (t) => {
+t.test("if a request holds up close, tasks are cancelled after closeTimeout, except those with onClose 'wait'", async (t) => {
   const app = await appWithTasks(t, { closeTimeout: 20 })
   let finish = (_result: string): void => {}
   app.addHook('onClose', async () => {

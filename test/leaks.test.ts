@@ -28,7 +28,7 @@ async function held (refs: Array<WeakRef<object>>): Promise<number> {
   return left()
 }
 
-t.test('tasks of every kind come and go, fifty thousand a round, and nothing of them is left', async (t) => {
+t.test('tasks of every kind, fifty thousand a round, leave nothing behind', async (t) => {
   const app = await readyApp(t)
   const counts = { start: 0, progress: 0, end: 0 }
   for (const event of ['start', 'progress', 'end'] as const) app.tasks.on(event, () => { counts[event]++ })

@@ -27,7 +27,7 @@ t.test('the tarball holds what a user needs and nothing else', async (t) => {
   }
 })
 
-t.test('every subpath is known to older resolvers of TypeScript, too, and every file of types is one', async (t) => {
+t.test('older resolvers of TypeScript find every subpath, including every file of types', async (t) => {
   const targets = (path: string): string => manifest.exports[`./${path}`].types
   t.same(manifest.typesVersions['*'], Object.fromEntries([...subpaths, ...typeFiles, 'types/errors'].map((path) => [path, [targets(path)]])))
 })

@@ -14,7 +14,7 @@ async function holds (t: Test, sequences: fc.Arbitrary<Command[]>, numRuns: numb
   t.comment(`${report.numRuns} sequences, seed ${report.seed}`)
 }
 
-t.test('whatever is done in whatever order, the tasks are what the model says', { timeout: 3_600_000 }, async (t) => {
+t.test('after any sequence of calls, the tasks match the model', { timeout: 3_600_000 }, async (t) => {
   await holds(t, sequence, runs)
 })
 

@@ -51,7 +51,7 @@ t.test('a version whose section is missing, undated or not the first cannot be p
   }
 })
 
-t.test('what is not committed cannot be published', async (t) => {
+t.test('uncommitted changes cannot be published', async (t) => {
   const { code, output } = await check(t, ADDRESSES, { stray: true })
   t.equal(code, 1)
   t.match(output, 'stray.txt')

@@ -35,7 +35,7 @@ async function connect (t: Test, origin: string, path: string, options: WebSocke
   return { socket, messages, status }
 }
 
-t.test('none of the three can be registered without a word on who may enter', async (t) => {
+t.test('registration without onRequest fails', async (t) => {
   for (const plugin of [tasksRoutes, tasksFeed, tasksDashboard]) {
     const app = Fastify()
     await app.register(fastifyTasks)
@@ -44,7 +44,7 @@ t.test('none of the three can be registered without a word on who may enter', as
   }
 })
 
-t.test('whoever the hook refuses learns and changes nothing, by whatever route', async (t) => {
+t.test('a client that the hook refuses reads and changes nothing, on every route', async (t) => {
   const { app, origin } = await start(t, async (_request: unknown, reply: { code: (status: number) => { send: (body: object) => unknown } }) => reply.code(401).send({ no: true }))
   for (const [method, url] of [
     ['GET', '/tasks'], ['HEAD', '/tasks'], ['GET', '/tasks/live'], ['DELETE', '/tasks/live'], ['POST', '/tasks/live/heartbeat'], ['POST', '/tasks/purge'],
@@ -72,7 +72,7 @@ t.test('no GET or HEAD changes anything', async (t) => {
   t.same([...app.tasks].map(({ name, state }) => ({ name, state })), before)
 })
 
-t.test('the text of an error does not leave the process unless it was opted for', async (t) => {
+t.test('the text of an error is sent only with exposeErrors', async (t) => {
   const { app, origin } = await start(t)
   const { messages } = await connect(t, origin, '/feed')
   const told = new Promise<void>((resolve) => app.tasks.on('end', () => setImmediate(resolve)))
@@ -105,7 +105,7 @@ t.test('a name is data, whatever it looks like', async (t) => {
   t.equal(({} as Record<string, unknown>).polluted, undefined)
 })
 
-t.test('a body full of prototypes pollutes nothing', async (t) => {
+t.test('a body with __proto__ members pollutes no prototype', async (t) => {
   const { app } = await start(t)
   for (const payload of ['{"__proto__":{"polluted":true}}', '{"constructor":{"prototype":{"polluted":true}}}']) {
     const response = await app.inject({ method: 'POST', url: '/tasks/purge', headers: { 'content-type': 'application/json' }, payload })
@@ -128,7 +128,7 @@ t.test('malformed and oversized bodies are refused with a 4xx', async (t) => {
   t.ok(app.getTask('failed'), 'nothing was purged')
 })
 
-t.test('cross-site WebSocket: a page of a foreign origin gets no feed, one of the app and a client that is no browser do', async (t) => {
+t.test('cross-site WebSocket: a page of another origin gets no feed; a page of the app and a client without Origin do', async (t) => {
   const { origin } = await start(t)
   for (const path of ['/feed', '/dashboard/feed']) {
     for (const foreign of ['http://evil.example', 'null', `${origin}.evil.example`, origin.replace('127.0.0.1', 'localhost'), 'http://127.0.0.1:1', '://']) {
@@ -139,7 +139,7 @@ t.test('cross-site WebSocket: a page of a foreign origin gets no feed, one of th
   }
 })
 
-t.test('CSRF: a form or a script on a foreign page cannot cancel or purge by the dashboard', async (t) => {
+t.test('CSRF: a form or a script on a page of another origin cannot cancel or purge through the dashboard', async (t) => {
   const { app } = await start(t)
   for (const origin of ['http://evil.example', 'null']) {
     for (const [method, url] of [['POST', '/dashboard/api/purge'], ['DELETE', '/dashboard/api/live'], ['POST', '/dashboard/api/live/heartbeat']] as const) {
@@ -193,7 +193,7 @@ t.test('what clients send to the feed changes nothing', async (t) => {
   t.equal(app.getTask('live')!.state, 'running')
 })
 
-t.test('an upgrade of what is no feed is answered and hung up, and does not hold up close()', async (t) => {
+t.test('an upgrade of a route that is not a feed is answered and disconnected, and does not hold up close()', async (t) => {
   const { app, origin } = await start(t)
   const headers = 'upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13'
   for (const line of ['GET /unknown', 'GET /tasks', 'POST /feed', 'POST /tasks/purge', 'GET /%ff', `GET /feed/${'a'.repeat(5_000)}`]) {

@@ -10,7 +10,7 @@ const { log, warnings } = fakeLog()
 const check = (options: object): object => checkAccess({ log } as FastifyInstance, 'the plugin', options as AccessOptions, ACCESS_OPTIONS)
 const hook = (): void => {}
 
-t.test('a wrong option is named with what it must be, and with what it is', async (t) => {
+t.test('the error of a wrong option names the option, what was expected and what was passed', async (t) => {
   const hooks = "Option 'onRequest' must be a function or a list of functions, got "
   for (const [options, message] of [
     [{ onRequest: 'no' }, `${hooks}'no'`],
@@ -27,7 +27,7 @@ t.test('a wrong option is named with what it must be, and with what it is', asyn
   t.throws(() => check({}), { code: 'FST_ERR_TASK_UNPROTECTED', message: /^the plugin needs the option 'onRequest'/ })
 })
 
-t.test('right options, those that are undefined and those of register are let through', async (t) => {
+t.test('valid options, undefined ones and those of register are accepted', async (t) => {
   for (const options of [
     { onRequest: hook },
     { onRequest: [hook, hook], exposeErrors: false, allowedOrigins: [] },
@@ -47,7 +47,7 @@ t.test('an origin is a scheme, a host and a port, and nothing more', async (t) =
   ]) t.notOk(accepts(['https://example.com', wrong]), String(wrong))
 })
 
-t.test('a page of the host that was asked is no foreign one, however its name is written', async (t) => {
+t.test('a page of the requested host has the same origin, however the host is written', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   rejectCrossOrigin(app)
@@ -65,7 +65,7 @@ t.test('a page of the host that was asked is no foreign one, however its name is
   t.match(refused.json(), { code: 'FST_ERR_TASK_ORIGIN_NOT_ALLOWED', message: "Origin 'https://evil.example' is not allowed" })
 })
 
-t.test('a page that came without encryption is foreign to an app that is asked with it', async (t) => {
+t.test('a page loaded over http is cross-origin to an app that is requested over https', async (t) => {
   const app = Fastify({ trustProxy: true })
   t.teardown(() => app.close())
   rejectCrossOrigin(app)
@@ -78,7 +78,7 @@ t.test('a page that came without encryption is foreign to an app that is asked w
   t.equal(await ask('http', 'https://ops.example.com'), 200)
 })
 
-t.test('a request that names no host is from nowhere, and no crash', async (t) => {
+t.test('a request without a Host header is refused and does not crash the app', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   rejectCrossOrigin(app)

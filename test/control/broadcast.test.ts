@@ -73,7 +73,7 @@ function setUp (t: Test, pages: LiveEntry[][], options: Partial<BroadcastOptions
 const entry = (name: string, more: object = {}): LiveEntry => ({ name, createdAt: 1, toJSON: () => ({ name, createdAt: 1, state: 'running', ...more }) })
 const names = ({ messages }: FakeSocket): string[] => messages.map(({ event, task }) => `${event} ${task.name}`)
 
-t.test('a client that joins while events wait gets those that came after it', async (t) => {
+t.test('a client that joins while events wait receives only later events', async (t) => {
   const { join, emit } = setUp(t, [[entry('a')]])
   const first = join()
   emit('before')
@@ -87,7 +87,7 @@ t.test('a client that joins while events wait gets those that came after it', as
   t.same(names(second), ['snapshot a', 'progress after'])
 })
 
-t.test('one that has too much waiting for it at once is dropped', async (t) => {
+t.test('a client with more than maxBuffer waiting at once is dropped', async (t) => {
   const { join, emit, drops } = setUp(t, [], { maxBuffer: 500 })
   const first = join()
   emit('before')
@@ -113,7 +113,7 @@ t.test('a client that joins behind more events than are sent at once waits for i
   t.same(drops, [])
 })
 
-t.test('one that joins while events wait, and has too much waiting for it with its first, is dropped', async (t) => {
+t.test('a client that joins while events wait is dropped if its first events exceed maxBuffer', async (t) => {
   const { join, emit, drops } = setUp(t, [[entry('a')]])
   const first = join({ snapshots: false })
   emit('before')
@@ -153,7 +153,7 @@ t.test('events that wait are older than snapshots that are still to come', async
   t.same(names(socket).filter((name) => name.startsWith('progress')), Array.from({ length: 50 }, (_, i) => `progress e-${i}`))
 })
 
-t.test('a ping waits for what is ahead of it, and an answer counts', async (t) => {
+t.test('a ping waits for the data ahead of it, and a pong keeps the client', async (t) => {
   mock.timers.enable({ apis: ['setInterval'] })
   t.teardown(() => mock.timers.reset())
   const { join, drops } = setUp(t, [[entry('a')]], { stallTimeout: 600_000 })
@@ -171,7 +171,7 @@ t.test('a ping waits for what is ahead of it, and an answer counts', async (t) =
   t.notOk(answering.terminated)
 })
 
-t.test('a client that joins when all is over is hung up', async (t) => {
+t.test('a client that joins after the close is disconnected', async (t) => {
   const { broadcast, join, subscriptions } = setUp(t, [])
   const before = join()
   broadcast.close()
@@ -181,7 +181,7 @@ t.test('a client that joins when all is over is hung up', async (t) => {
   t.same(subscriptions, [])
 })
 
-t.test('who has left is told nothing', async (t) => {
+t.test('a client that has left receives nothing', async (t) => {
   const { join, emit, subscriptions } = setUp(t, [[entry('a')]])
   const [one, other] = [join(), join()]
   one.leave()

@@ -96,7 +96,7 @@ t.test('in a real browser', async (t) => {
     }
   })
 
-  await t.test('ended tasks are purged when that was confirmed', async (t) => {
+  await t.test('ended tasks are purged after a confirmation', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
     await started(app.addTask(untilAborted, { name: 'a' }))
@@ -110,7 +110,7 @@ t.test('in a real browser', async (t) => {
     await page.locator('#notice', { hasText: '1 task removed' }).waitFor()
   })
 
-  await t.test('a refusal is told, with or without words', async (t) => {
+  await t.test('the page shows a refusal, with or without a message', async (t) => {
     const refuse = async (request: FastifyRequest, reply: FastifyReply) => {
       if (request.method === 'DELETE') return await reply.code(403).send()
       if (request.method === 'POST') throw Object.assign(new Error('Not on a Friday'), { statusCode: 403 })
@@ -131,7 +131,7 @@ t.test('in a real browser', async (t) => {
     t.same(Array.from(app.tasks, ({ state }) => state), ['running', 'cancelled'])
   })
 
-  await t.test('a name is text, and what it hides is shown', async (t) => {
+  await t.test('names are shown as text, with their invisible characters', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
     const tasks = ['<img src=x onerror=alert(1)>', '__proto__', 'evil\u2066gpj\u2069.exe', '   ', 'n'.repeat(300)]
@@ -267,7 +267,7 @@ t.test('in a real browser', async (t) => {
     await details.locator('p', { hasText: 'There is no such task' }).waitFor()
   })
 
-  await t.test('paused, the rows stay as they are while the counts go on', async (t) => {
+  await t.test('while paused, the rows stay as they are and the counts continue', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
     await started(app.addTask(untilAborted, { name: 'a' }))
@@ -286,7 +286,7 @@ t.test('in a real browser', async (t) => {
     t.equal(await row(page, 'a').locator('.badge').textContent(), 'cancelled')
   })
 
-  await t.test('disconnected, nothing moves and nothing can be done; it comes back with the server', async (t) => {
+  await t.test('while disconnected, nothing moves and all actions are off, until the server is back', async (t) => {
     const first = await makeDashboard(t)
     const address = await listen(first)
     await started(first.addTask(untilAborted, { name: 'before', ttl: 60_000 }))
@@ -309,7 +309,7 @@ t.test('in a real browser', async (t) => {
     t.equal(await rows(page).count(), 1)
   })
 
-  await t.test('who may not enter is told so, and nothing is asked again and again', async (t) => {
+  await t.test('a user without access is told so, and the page stops asking', async (t) => {
     let asked = 0
     let status = 0
     const guard = async (request: FastifyRequest, reply: FastifyReply) => {
@@ -342,7 +342,7 @@ t.test('in a real browser', async (t) => {
     t.match(await page.locator('.banner').innerText(), /trustProxy[^]*allowedOrigins/)
   })
 
-  await t.test('replies that a hook has wrapped are not taken for no tasks', async (t) => {
+  await t.test('replies wrapped by a hook are reported, not shown as an empty list', async (t) => {
     const app = await appWithTasks(t, {}, { forceCloseConnections: true })
     app.addHook('onSend', async (_request, reply, payload) => /json/.test(String(reply.getHeader('content-type'))) ? `{"data":${String(payload)}}` : payload)
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })

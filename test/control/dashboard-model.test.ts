@@ -31,7 +31,7 @@ t.test('numbers are written as people write them', async (t) => {
   t.same([100, 2_048, 5 * 2 ** 20, 64 * 2 ** 20, 3 * 2 ** 30].map(bytes), ['100 B', '2 KiB', '5.0 MiB', '64 MiB', '3.0 GiB'])
 })
 
-t.test('an object is told in one line', async (t) => {
+t.test('an object is formatted on one line', async (t) => {
   t.equal(brief({ rows: 1200, of: 10_800, phase: 'reading', deep: { a: [1] } }), 'rows 1200 · of 10800 · phase reading · deep {"a":[1]}')
 })
 
@@ -57,7 +57,7 @@ t.test('names sort by the numbers in them, and are gathered by how they begin', 
     ['report:', 'report:', 'task-', 'mail/', 'v', undefined, undefined, undefined])
 })
 
-t.test('what is no snapshot is known as such', async (t) => {
+t.test('values that are not snapshots are recognised', async (t) => {
   t.ok(isSnapshot(task('a')))
   for (const value of [null, 1, {}, { name: 'a', state: 'odd', createdAt: 1 }, { name: 'a', state: 'running' }]) t.notOk(isSnapshot(value))
   t.equal(keyOf({ name: 'a' }), 'a')
@@ -65,7 +65,7 @@ t.test('what is no snapshot is known as such', async (t) => {
   t.same((['pending', 'cancelling', 'failed'] as State[]).map((state) => isLive({ state })), [true, true, false])
 })
 
-t.test('the store counts what it is told, and knows what the list does not name', async (t) => {
+t.test('the store counts what it receives, and removes what the list no longer has', async (t) => {
   const store = new Store()
   store.told(task('old', 'running', { group: 'g' }), 0)
   store.told(task('gone', 'running', { group: 'g' }), 0)
@@ -123,7 +123,7 @@ t.test('the tasks of a process that is gone are forgotten', async (t) => {
   t.equal(store.live, 1)
 })
 
-t.test('what came and went while the list was paused was never shown', async (t) => {
+t.test('a task that came and went during a pause is never shown', async (t) => {
   const { store, view, names } = viewOf([])
   store.pause()
   store.told(task('x'), 0)
@@ -147,7 +147,7 @@ t.test('live and failed ones come first, the latest on top', async (t) => {
   t.same(names(), ['old', 'new', 'next', 'failed', 'stopped', 'done'])
 })
 
-t.test('the list can be sorted by any column, both ways, and what says nothing comes last', async (t) => {
+t.test('the list can be sorted by any column, both ways, and empty values come last', async (t) => {
   const process = (hostname: string) => ({ id: hostname, pid: 1, hostname })
   const { view, names } = viewOf([
     task('a10', 'running', { group: 'x', process: process('h1'), createdAt: 1, startedAt: 1, progress: 10, lease: { ttl: 9, remaining: 9 } }),
@@ -175,7 +175,7 @@ t.test('the list can be sorted by any column, both ways, and what says nothing c
   t.same([startsDescending('added'), startsDescending('name')], [true, false])
 })
 
-t.test('tasks of one moment have one order, and a task that has not started has no duration', async (t) => {
+t.test('tasks added in the same ms have a stable order, and a task that has not started has no duration', async (t) => {
   const process = (id: string) => ({ id, pid: 1, hostname: 'h' })
   const { view, names } = viewOf([
     task('b', 'pending'), task('a', 'running', { process: process('2'), startedAt: 1 }), task('a', 'running', { process: process('1'), startedAt: 1 }), task('A', 'pending')
@@ -186,7 +186,7 @@ t.test('tasks of one moment have one order, and a task that has not started has 
   t.same(names(), ['A', 'b', 'a', 'a'])
 })
 
-t.test('a filter means states, of which some are live', async (t) => {
+t.test('a filter for live or ended tasks stands for a set of states', async (t) => {
   t.equal(statesOf(''), undefined)
   t.same(statesOf('failed'), ['failed'])
   t.same(statesOf('live'), ['pending', 'running', 'cancelling'])
@@ -266,7 +266,7 @@ t.test('the history is drawn in whole steps on the marks of the clock', async (t
   t.equal(history.steps(5).length, 59)
 })
 
-t.test('a clock that jumps leaves nothing that is wrong', async (t) => {
+t.test('a jump of the clock leaves no wrong data', async (t) => {
   for (const jump of [500_000, 2_000_000]) {
     const history = new History(1_000_000)
     history.advance(1_000_000, 7)

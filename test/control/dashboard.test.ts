@@ -21,7 +21,7 @@ const HEADERS = {
   'x-content-type-options': 'nosniff'
 }
 
-t.test('the page and what belongs to it are served, with a strict policy', async (t) => {
+t.test('the page and its files are served with a strict Content-Security-Policy', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksDashboard, { prefix: '/ops/dashboard', onRequest: [] })
   for (const [url, folder] of [['/ops/dashboard/', ''], ['/ops/dashboard', 'dashboard/'], ['/ops/dashboard?x=/', 'dashboard/']]) {
@@ -51,7 +51,7 @@ t.test('the bundled page is the one that the sources make, with the licences of 
   t.notMatch(style, /url\(|@import/)
 })
 
-t.test('the links of the page survive a prefix with a character that HTML knows', async (t) => {
+t.test('the links of the page work below a prefix with characters special to HTML', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksDashboard, { prefix: '/~r&d-1.0_x', onRequest: [] })
   t.match((await app.inject('/~r&d-1.0_x')).body, 'src="~r%26d-1.0_x/dashboard.js"')
@@ -65,11 +65,11 @@ t.test('swagger describes its routes, and neither the page, its files nor the fe
   t.same(Object.keys(app.swagger().paths!), ['/dashboard/api/', '/dashboard/api/cancel', '/dashboard/api/purge', '/dashboard/api/{name}', '/dashboard/api/{name}/heartbeat'])
 })
 
-t.test('it needs Fastify 5 and the tasks', async (t) => {
+t.test('the dashboard requires Fastify 5 and fastify-tasks', async (t) => {
   t.match(Reflect.get(tasksDashboard, Symbol.for('plugin-meta')), { name: 'fastify-tasks-dashboard', fastify: '5.x', dependencies: ['fastify-tasks'] })
 })
 
-t.test('messages of errors are exposed by opt-in, on its routes and its feed', async (t) => {
+t.test('error messages are sent only with exposeErrors, by its routes and its feed', async (t) => {
   const app = await appWithTasks(t)
   await app.register(websocket)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], exposeErrors: true })
@@ -93,7 +93,7 @@ t.test('the hooks guard the page, its files, its routes and its feed', async (t)
   }
 })
 
-t.test('a foreign page cannot act with the password that the browser keeps', async (t) => {
+t.test('a page of another origin cannot act with the password that the browser keeps', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], allowedOrigins: ['https://ops.example.com'] })
   const purge = (origin: string) => app.inject({ method: 'POST', url: '/dashboard/api/purge', headers: { origin } })

@@ -107,7 +107,7 @@ t.test('a message that is larger than maxBuffer reaches a client that reads, bef
   t.same(drops, [])
 })
 
-t.test('what waits is bounded from the first byte, and shared by all who do not read', async (t) => {
+t.test('the data that waits is bounded from the first byte, and shared by all clients that do not read', async (t) => {
   const { app, address } = await feedApp(t, { maxBuffer: 64 * 1024 })
   for (let i = 0; i < 200; i++) app.addTask(untilAborted, { name: `t-${i}` })
   await immediate()
@@ -283,7 +283,7 @@ t.test('a client that leaves while a page is read ends the reading', async (t) =
   t.equal(client.messages.length, 1)
 })
 
-t.test('what is wrong with the options is said', async (t) => {
+t.test('the error of a wrong option says what is wrong', async (t) => {
   for (const [options, message] of [
     [{ stallTimeout: 0 }, /Option 'stallTimeout' must be an integer from 1/],
     [{ serve: ['tasks'] }, /Option 'serve' must be 'tasks' or 'jobs'/],

@@ -24,7 +24,7 @@ function refusal (url: string, options: WebSocket.ClientOptions = {}): Promise<n
   })
 }
 
-t.test('a client that reads the list elsewhere is told only of what happens', async (t) => {
+t.test('a client with ?snapshots=false receives only events', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const address = await listen(app)
@@ -35,7 +35,7 @@ t.test('a client that reads the list elsewhere is told only of what happens', as
   t.equal((await fetch(`http://${address}/feed?snapshots=x`)).status, 400)
 })
 
-t.test('a client is told of the live tasks, then of what happens', async (t) => {
+t.test('a client receives the live tasks, then the events', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const address = await listen(app)
@@ -55,7 +55,7 @@ t.test('a client is told of the live tasks, then of what happens', async (t) => 
   t.equal(client.messages.length, 4)
 })
 
-t.test('messages of errors are exposed by opt-in', async (t) => {
+t.test('error messages are sent only with exposeErrors', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [], exposeErrors: true })
   const client = await join(`ws://${await listen(app)}/feed`)
@@ -63,7 +63,7 @@ t.test('messages of errors are exposed by opt-in', async (t) => {
   t.same((await client.until(2))[1].task.error, { message: 'text' })
 })
 
-t.test('many clients share one listener, and none is left', async (t) => {
+t.test('many clients share one listener, which is removed with the last', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const address = await listen(app)
@@ -77,7 +77,7 @@ t.test('many clients share one listener, and none is left', async (t) => {
   t.equal(app.tasks.listenerCount('end'), 0)
 })
 
-t.test('the websocket plugin that the user registered is used', async (t) => {
+t.test('a websocket plugin that the caller registered is used', async (t) => {
   const app = await appWithTasks(t)
   await app.register(fastifyWebsocket)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
@@ -158,7 +158,7 @@ const UPGRADE = [
   'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
 ]
 
-t.test('an upgrade of what is no feed is hung up', async (t) => {
+t.test('an upgrade of a route that is not a feed is disconnected', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const socket = ask(t, await listen(app), 'GET /unknown HTTP/1.1', ...UPGRADE).resume()
@@ -166,7 +166,7 @@ t.test('an upgrade of what is no feed is hung up', async (t) => {
   t.ok(socket.bytesRead > 0, 'and answered')
 })
 
-t.test('a handshake that is refused before the websocket plugin saw it is hung up, a plain request is not', async (t) => {
+t.test('a handshake that a hook refuses is disconnected, a plain request is not', async (t) => {
   const app = await appWithTasks(t)
   app.addHook('onRequest', async (_request, reply) => reply.code(401).send())
   await app.register(fastifyWebsocket)
@@ -211,7 +211,7 @@ t.test('a client that stops reading is dropped at the bound', async (t) => {
   t.ok(growth < 100 * 2 ** 20, `${Math.round(growth / 2 ** 20)} MiB more after 100,000 events`)
 })
 
-t.test('however many tasks are live, a client is not dropped for what it begins with', async (t) => {
+t.test('a client is not dropped for its initial snapshots, however many tasks are live', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [], maxBuffer: 1 })
   const address = await listen(app)
@@ -233,7 +233,7 @@ t.test('a close does not wait for stalled clients', async (t) => {
   t.equal(app.tasks.listenerCount('start'), 0)
 })
 
-t.test('an upgrade that comes while the app closes is hung up, unless another listens for it', async (t) => {
+t.test('an upgrade that arrives while the app closes is disconnected, unless another listener takes it', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const closing = new Promise<void>((resolve) => app.addHook('preClose', (done) => { resolve(); done() }))
@@ -312,11 +312,11 @@ t.test('wrong options are refused', async (t) => {
   }
 })
 
-t.test('it needs Fastify 5 and the tasks', async (t) => {
+t.test('the feed requires Fastify 5 and fastify-tasks', async (t) => {
   t.match(Reflect.get(tasksFeed, Symbol.for('plugin-meta')), { name: 'fastify-tasks-feed', fastify: '5.x', dependencies: ['fastify-tasks'] })
 })
 
-t.test('swagger is not told of it', async (t) => {
+t.test('the feed is hidden from swagger', async (t) => {
   const app = await appWithTasks(t)
   await app.register(swagger)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })

@@ -80,7 +80,7 @@ t.test('the routes', async (t) => {
     }
   })
 
-  t.test('say when a task goes on after it was cancelled', async (t) => {
+  t.test('answer 202 if a task is still running after cancelTimeout', async (t) => {
     let release!: () => void
     app.addTask(() => new Promise<void>((resolve) => { release = resolve }), { name: 'ignoresSignal' })
     await started(app.getTask('ignoresSignal')!)
@@ -90,14 +90,14 @@ t.test('the routes', async (t) => {
     release()
   })
 
-  t.test('show how an unnamed task ended that they cancelled', async (t) => {
+  t.test('answer with the outcome of an unnamed task that they cancelled', async (t) => {
     const { name } = app.addTask(untilAborted)
     await started(app.getTask(name)!)
     t.match((await app.inject({ method: 'DELETE', url: `/tasks/${name}` })).json(), { name, state: 'cancelled' })
     t.equal((await app.inject(`/tasks/${name}`)).statusCode, 404)
   })
 
-  t.test('forget the ended', async (t) => {
+  t.test('remove ended tasks', async (t) => {
     app.addTask(() => {}, { name: 'last' })
     await app.getTask('last')
     t.match((await app.inject({ method: 'POST', url: '/tasks/purge', headers: { 'content-type': 'application/json' } })).json(), { purged: 4 })
@@ -129,7 +129,7 @@ t.test('the list comes in pages, the newest first', async (t) => {
   t.same((await walk(app, 'limit=7')).flat(), names)
 })
 
-t.test('what is live throughout is in exactly one page, whatever comes and goes', async (t) => {
+t.test('a task that is live throughout is in exactly one page, while others come and go', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
@@ -148,7 +148,7 @@ t.test('what is live throughout is in exactly one page, whatever comes and goes'
   t.same(seen.filter((name) => name.startsWith('keep-')), Array.from({ length: 100 }, (_, i) => `keep-${297 - 3 * i}`))
 })
 
-t.test('states, group, prefix, part and names of the tasks narrow the list', async (t) => {
+t.test('the list is filtered by states, group, prefix, part of the name, and names', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
@@ -174,7 +174,7 @@ t.test('states, group, prefix, part and names of the tasks narrow the list', asy
   }
 })
 
-t.test('a page beside 100,000 tasks does not keep the event loop, also when nothing matches', async (t) => {
+t.test('a page beside 100,000 tasks does not block the event loop, even if nothing matches', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
@@ -188,7 +188,7 @@ t.test('a page beside 100,000 tasks does not keep the event loop, also when noth
   t.ok(turns > 1, `${turns} turns of the loop meanwhile`)
 })
 
-t.test('a summary comes with the page when it is asked for', async (t) => {
+t.test('the page has a summary if the query asks for it', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
@@ -278,7 +278,7 @@ t.test('a name that no path can hold is taken from the query', async (t) => {
   }
 })
 
-t.test('a hook of the app that wraps replies leaves these alone', async (t) => {
+t.test('a preSerialization hook of the app does not wrap these replies', async (t) => {
   const app = await appWithTasks(t)
   app.addHook('preSerialization', async (_request, _reply, payload) => ({ data: payload }))
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
@@ -304,7 +304,7 @@ t.test('what an error repeats of a request is clipped', async (t) => {
   }
 })
 
-t.test('whatever was thrown, its stack leaves only by opt-in and if it has one', async (t) => {
+t.test('the stack of anything thrown is sent only with exposeErrors, and only if there is one', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/closed', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/exposed', onRequest: [], exposeErrors: true })
@@ -349,7 +349,7 @@ t.test('a job is retried, and queues are paused and resumed', async (t) => {
   ])
 })
 
-t.test('odd names travel, under inject and over a socket', async (t) => {
+t.test('unusual names work with inject and over a socket', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   const address = await listen(app)
@@ -379,14 +379,14 @@ t.test("a name that ends in /heartbeat is not taken for another's heartbeat", as
   t.equal((await app.inject({ method: 'POST', url: '/tasks/x/heartbeat' })).statusCode, 204)
 })
 
-t.test('an empty body is none, also in an app with a JSON parser of its own', async (t) => {
+t.test('an empty body counts as none, also in an app with its own JSON parser', async (t) => {
   const app = await appWithTasks(t)
   app.addContentTypeParser('application/json', async () => { throw new Error("the app's own parser") })
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   t.same((await app.inject({ method: 'POST', url: '/tasks/purge', headers: { 'content-type': 'application/json' } })).json(), { purged: 0 })
 })
 
-t.test('an error leaves with its code alone, unless its message is exposed', async (t) => {
+t.test('only the code of an error is sent, unless its message is exposed', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/closed', onRequest: [] })
   await app.register(tasksRoutes, { prefix: '/exposed', onRequest: [], serve: 'tasks', exposeErrors: true })
@@ -400,7 +400,7 @@ t.test('an error leaves with its code alone, unless its message is exposed', asy
   t.match((await app.inject('/exposed/coded')).json().error, { code: 'E_DB', message: 'password: 1234', stack: /^Error: password.*\n +at / })
 })
 
-t.test('progress leaves as it was reported', async (t) => {
+t.test('progress is sent as it was reported', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
@@ -448,11 +448,11 @@ t.test('wrong options are refused', async (t) => {
   }
 })
 
-t.test('it needs Fastify 5 and the tasks', async (t) => {
+t.test('the routes require Fastify 5 and fastify-tasks', async (t) => {
   t.match(Reflect.get(tasksRoutes, Symbol.for('plugin-meta')), { name: 'fastify-tasks-routes', fastify: '5.x', dependencies: ['fastify-tasks'] })
 })
 
-t.test('jobs are served from their own source', async (t) => {
+t.test('jobs are served from their own backend', async (t) => {
   const app = await appWithTasks(t)
   const job = { name: 'a/b', kind: 'k', attempts: 0, state: 'pending' as const, createdAt: 1 }
   const added: unknown[] = []

@@ -22,7 +22,7 @@ const task = {
   error: { code: 'E_A', message: 'why' }
 }
 
-t.test('the schema of a message of the feed takes what is sent and nothing that lacks or mistakes a part', async (t) => {
+t.test('the schema of a feed message accepts every message that is sent, and no message with a missing or wrong member', async (t) => {
   const status = await validator(t, feedMessageSchema)
   for (const event of ['snapshot', 'start', 'progress', 'end']) t.equal(await status({ event, task }), 200, event)
   for (const state of ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']) t.equal(await status({ event: 'end', task: { ...task, state } }), 200, state)
@@ -48,13 +48,13 @@ t.test('the states are those of a task, in order', async (t) => {
   t.same(STATES, ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled'])
 })
 
-t.test('what a name does not tell is described', async (t) => {
+t.test('members whose name does not explain them have a description', async (t) => {
   const { createdAt, startedAt, endedAt, progress, lease, error } = snapshotSchema.properties
   for (const time of [createdAt, startedAt, endedAt]) t.match(time.description, /^When it \w.*, in ms since the epoch$/)
   for (const { description } of [progress, lease, error, feedMessageSchema.properties.event]) t.match(description, /^.{20,}$/)
 })
 
-t.test('the schema of an error answer is what Fastify sends, and may hold more', async (t) => {
+t.test('the schema of an error accepts what Fastify sends, and more', async (t) => {
   const schema = errorSchema('Unknown')
   t.equal(schema.description, 'Unknown')
   const status = await validator(t, schema)
@@ -66,7 +66,7 @@ t.test('the schema of an error answer is what Fastify sends, and may hold more',
   }
 })
 
-t.test('the message of an error is left out of a copy, unless it may be seen', async (t) => {
+t.test('publicSnapshot omits error messages in a copy, unless they are exposed', async (t) => {
   t.same(publicSnapshot(task, false), { ...task, error: { code: 'E_A' } })
   t.equal(publicSnapshot(task, true), task)
   const fine: Partial<typeof task> = { name: 'a' }

@@ -41,7 +41,7 @@ const withFeed = async (t: Test, options = {}): Promise<FastifyInstance> => {
   return app
 }
 
-t.test('over HTTP/2 the URL of the feed is answered, by every method', async (t) => {
+t.test('over HTTP/2 the URL of the feed replies to every method', async (t) => {
   const app = await withFeed(t, { http2: true })
   const client: ClientHttp2Session = connectHttp2(`http://${await listen(app)}`)
   t.teardown(() => client.destroy())
@@ -60,7 +60,7 @@ t.test('over HTTP/2 the URL of the feed is answered, by every method', async (t)
   t.equal(await status({}), 426, 'it goes on')
 })
 
-t.test('a request that offers another upgrade is served as one, with its body and what follows it', async (t) => {
+t.test('a request with another upgrade is served as a request, with its body and the requests behind it', async (t) => {
   const app = await withFeed(t)
   app.post('/echo', async (request) => ({ body: request.body, upgrade: request.headers.upgrade }))
   const address = await listen(app)
@@ -83,7 +83,7 @@ t.test('a request that offers another upgrade is served as one, with its body an
   await app.close()
 })
 
-t.test('two such requests in a row are answered in their order', async (t) => {
+t.test('two requests with another upgrade in a row are answered in order', async (t) => {
   const app = await withFeed(t)
   app.get('/slow', async () => { await wait(50); return 'slow' })
   app.get('/fast', async () => 'fast')
@@ -94,7 +94,7 @@ t.test('two such requests in a row are answered in their order', async (t) => {
   t.match(text, /slow[^]*fast$/)
 })
 
-t.test('over TLS too', async (t) => {
+t.test('over TLS a request with another upgrade is served too', async (t) => {
   const app = await withFeed(t, { https: { key, cert } } as object)
   app.post('/echo', async (request) => request.body)
   const [host, port] = (await listen(app)).split(':')
@@ -117,7 +117,7 @@ t.test('a request whose upgrade another listener takes is left to it', async (t)
   t.equal(await answer(socket, /taken/), 'taken')
 })
 
-t.test('a connection that was injected is handed back too', async (t) => {
+t.test('a connection that was passed to the server by an event is served too', async (t) => {
   const app = await withFeed(t)
   app.get('/', async () => 'answer')
   await app.ready()
@@ -129,7 +129,7 @@ t.test('a connection that was injected is handed back too', async (t) => {
   client.destroy()
 })
 
-t.test('a request whose body Node has begun to read, and one whose client has gone, are hung up', async (t) => {
+t.test('the connection of a request whose body Node has begun to read, or whose client has left, is closed', async (t) => {
   const app = await withFeed(t)
   await app.ready()
   const socket = (more = {}): any => Object.assign(connect(1).on('error', () => {}), more)
@@ -157,7 +157,7 @@ for (const forceCloseConnections of [undefined, true]) {
   })
 }
 
-t.test('an upgrade of a slow route is answered, then hung up', async (t) => {
+t.test('an upgrade of a slow route is answered, and its connection then closed', async (t) => {
   const app = await withFeed(t)
   app.get('/slow', async () => { await wait(30); return 'slow' })
   const socket = ask(t, await listen(app), ['GET /slow HTTP/1.1', ...HANDSHAKE])
@@ -165,7 +165,7 @@ t.test('an upgrade of a slow route is answered, then hung up', async (t) => {
   await app.close()
 })
 
-t.test('an upgrade whose hooks are still busy when the app closes is hung up, and no client of the feed', async (t) => {
+t.test('an upgrade whose hooks are still running when the app closes is disconnected, and never joins the feed', async (t) => {
   const app = await appWithTasks(t)
   let enter!: () => void
   const entered = new Promise<void>((resolve) => { enter = resolve })
@@ -180,7 +180,7 @@ t.test('an upgrade whose hooks are still busy when the app closes is hung up, an
   t.equal(app.tasks.listenerCount('start'), 0)
 })
 
-t.test('a reset at any moment of a handshake ends nothing', async (t) => {
+t.test('a reset at any moment of a handshake does not end the process', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: async () => { await wait(10) } })
   const address = await listen(app)
@@ -197,7 +197,7 @@ t.test('a reset at any moment of a handshake ends nothing', async (t) => {
   await app.close()
 })
 
-t.test("WebSocket servers of the caller's own share the server, before and after the feed", async (t) => {
+t.test("a caller's own WebSocket servers work beside the feed, registered before or after it", async (t) => {
   const app = await appWithTasks(t)
   const attach = (path: string): WebSocketServer => {
     const server = new WebSocketServer({ noServer: true })
@@ -263,7 +263,7 @@ t.test('feeds in sibling scopes, and one twice under one prefix in children, all
   }
 })
 
-t.test('on a server that chooses its upgrades, it chooses WebSockets', async (t) => {
+t.test('a server with shouldUpgradeCallback also takes WebSockets', async (t) => {
   const asked: unknown[] = []
   const server = Object.assign(createServer(), { shouldUpgradeCallback: (request: any) => { asked.push(request); return request.refused !== true } })
   t.equal(Upgrades.of(server), Upgrades.of(server))

@@ -20,7 +20,7 @@ async function addControl (app: FastifyInstance): Promise<void> {
   app.addTask(untilAborted, { name: 'poller' })
 }
 
-t.test('a hook of the app that wraps what its routes return leaves the routes of the tasks and the page as they are', async (t) => {
+t.test("a preSerialization hook that wraps the app's replies does not affect routes and dashboard", async (t) => {
   const app = await appWithTasks(t, {}, { forceCloseConnections: true })
   app.addHook('preSerialization', async (_request, _reply, payload) => ({ data: payload }))
   await addControl(app)
@@ -34,7 +34,7 @@ t.test('a hook of the app that wraps what its routes return leaves the routes of
   t.same(refused, [])
 })
 
-t.test('compilers of the app that know no JSON schema are not asked about the routes of the tasks', async (t) => {
+t.test('compilers of the app that do not know JSON schema are not used for the routes', async (t) => {
   const app = await appWithTasks(t)
   // As those of fastify-type-provider-zod.
   app.setValidatorCompiler<{ safeParse: (data: unknown) => { data: unknown } }>(({ schema }) => {
@@ -54,7 +54,7 @@ t.test('compilers of the app that know no JSON schema are not asked about the ro
   t.equal((await app.inject({ method: 'DELETE', url: '/tasks/poller' })).statusCode, 200)
 })
 
-t.test('an HTTP/2 server serves the routes and the page, and lives after a request for the feed', async (t) => {
+t.test('an HTTP/2 server serves the routes and the page, and survives a request for the feed', async (t) => {
   const app = await appWithTasks(t, {}, { http2: true, forceCloseConnections: true } as object)
   await addControl(app)
   const client = connect(await app.listen({ port: 0, host: '127.0.0.1' }))

@@ -63,7 +63,7 @@ t.before(async () => {
   for (const version of versions) compilers[version] = join(folder, 'node_modules', `typescript-${version}`, 'bin/tsc')
 })
 
-t.test('what a user exports of the plugins has declarations', async (t) => {
+t.test("a user's exports that use the plugins have declarations", async (t) => {
   for (const [version, compiler] of Object.entries(compilers)) {
     await t.test(`of TypeScript ${version}`, async (t) => {
       const { folder, write } = project(t)

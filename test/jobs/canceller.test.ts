@@ -113,13 +113,13 @@ t.test('a job that ends, or is removed, before it is flagged has stopped, and no
   t.equal(await registry.cancel('a'), true, 'another cancel has removed it')
 })
 
-t.test('what else goes wrong is thrown', async (t) => {
+t.test('other errors are thrown', async (t) => {
   const { registry, queue } = partsOf({ state: 'active' })
   queue.stored = () => ({ ...MemoryQueue.prototype.stored.call(queue, 'id'), updateData: async () => { throw Object.assign(new Error('no'), { code: -7 }) } }) as any
   await t.rejects(registry.cancel('a'), { code: -7 })
 })
 
-t.test('a cancel gives up after the time-out, and the request stands', async (t) => {
+t.test('a cancel gives up after the time-out, and the request remains in effect', async (t) => {
   for (const [cancelTimeout, count] of [[0, 1], [20, 1], [250, 1], [251, 2], [1_000, 3]]) {
     const { registry, requests, queue } = partsOf({ state: 'active' }, cancelTimeout)
     let outcome: any

@@ -146,7 +146,7 @@ t.test('events are forwarded with the name of their queue', async (t) => {
   t.strictSame(heard, [['completed', { jobId: '1', queue: 'media' }], ['cancel', { jobId: '2', queue: 'default' }]])
 })
 
-t.test('it listens from an event of its own on, and tells what the engine tells', async (t) => {
+t.test("it starts listening at a marker event, and forwards BullMQ's events", async (t) => {
   const { engine, calls, parts } = engineOf(REDIS)
   const heard: unknown[] = []
   for (const event of ['completed', 'failed', 'cancel', 'heartbeat', 'lost']) engine.events.on(event, (args) => heard.push([event, args]))
@@ -184,7 +184,7 @@ t.test('the worker takes jobs from when it is told to, and the store is there', 
   t.equal(sooner.calls.filter(([call]: any) => call === 'run').length, 1)
 })
 
-t.test('a worker that breaks down is a problem of the engine, and told', async (t) => {
+t.test('a worker that fails is reported', async (t) => {
   const { engine, behaviour, warnings } = engineOf(REDIS)
   behaviour.run = async () => { throw new Error('broken') }
   await engine.open()
@@ -193,7 +193,7 @@ t.test('a worker that breaks down is a problem of the engine, and told', async (
   t.match(warnings, [[{ err: { message: 'broken' } }, 'BullMQ reported an error']])
 })
 
-t.test('a store that is away is tried again every half second, each time from the start', async (t) => {
+t.test('an unavailable store is tried again every half second, each time from the start', async (t) => {
   const { engine, behaviour, calls, parts, warnings } = engineOf(REDIS)
   behaviour.waitUntilReady = async () => { throw new Error('away') }
   engine.work()
@@ -219,7 +219,7 @@ t.test('a store that is away is tried again every half second, each time from th
   t.equal(parts.length, attempts + 3)
 })
 
-t.test('a engine that was never there is not tried again once the app closes', async (t) => {
+t.test('a store that was never reached is not tried again once the app closes', async (t) => {
   for (const leave of [(engine: Engine) => engine.drainWorkers(), (engine: Engine) => engine.close(100)]) {
     const { engine, behaviour, parts } = engineOf(REDIS)
     behaviour.waitUntilReady = async () => { throw new Error('away') }
@@ -230,7 +230,7 @@ t.test('a engine that was never there is not tried again once the app closes', a
   }
 })
 
-t.test('a engine that is reached when the app closes already is left at once', async (t) => {
+t.test('a store that is reached while the app closes is left at once', async (t) => {
   for (const leave of [(engine: Engine) => engine.drainWorkers(), (engine: Engine) => engine.close(100)]) {
     const { engine, behaviour, calls } = engineOf(REDIS)
     let reach = (): void => {}
@@ -249,7 +249,7 @@ t.test('a engine that is reached when the app closes already is left at once', a
   }
 })
 
-t.test('a boot waits five seconds for a engine that is silent', async (t) => {
+t.test('a boot waits five seconds for a store that does not respond', async (t) => {
   const { engine, behaviour, warnings } = engineOf(REDIS)
   behaviour.waitUntilReady = never
   let open = false
@@ -273,7 +273,7 @@ t.test('a boot fails for good when the store cannot be used as it is set up', as
   t.same(warnings, [])
 })
 
-t.test('what no attempt will change is logged when the boot is over, and ends the attempts', async (t) => {
+t.test('a permanent error after the boot is logged, and ends the attempts', async (t) => {
   const { engine, behaviour, parts, connection, warnings } = engineOf(POSTGRES)
   behaviour.waitUntilReady = async () => { throw new Error('away') }
   await engine.open()
@@ -285,7 +285,7 @@ t.test('what no attempt will change is logged when the boot is over, and ends th
   t.equal((await engine.request('default', async () => {}).catch((error) => error)).cause, cause)
 })
 
-t.test('a problem is told once, and again after an answer', async (t) => {
+t.test('a problem is logged once, and again after an answer', async (t) => {
   const { engine, parts, warnings } = engineOf(REDIS)
   await engine.open()
   for (const part of parts) part.emit('error', new Error('away'))
@@ -317,7 +317,7 @@ async function reached (): Promise<Engine> {
   return engine
 }
 
-t.test('what the engine answers is told, and what the store cannot answer is unavailable', async (t) => {
+t.test('answers of BullMQ are passed on, and errors of the store become FST_ERR_JOB_ENGINE_UNAVAILABLE', async (t) => {
   const engine = await reached()
   t.equal(await engine.request('default', async (queue) => queue.constructor.name), 'Queue')
   const gone = Object.assign(new Error('gone'), { code: -1 })
@@ -332,7 +332,7 @@ t.test('what the engine answers is told, and what the store cannot answer is una
   t.equal(time.timers.size, 0)
 })
 
-t.test('a engine that was never reached tells why', async (t) => {
+t.test('the error of a store that was never reached says why', async (t) => {
   const { engine, behaviour } = engineOf(REDIS)
   const cause = new Error('no route')
   behaviour.waitUntilReady = async () => { throw cause }
@@ -361,7 +361,7 @@ t.test('closing lets what was asked be answered, unless that takes long', async 
   }
 })
 
-t.test('who leaves lets the jobs end, and waits for no connection that is lost', async (t) => {
+t.test('draining waits for running jobs, and not for a lost connection', async (t) => {
   const { engine, calls, connection, behaviour } = engineOf(REDIS)
   await engine.open()
   let stopped = (): void => {}
@@ -383,7 +383,7 @@ t.test('who leaves lets the jobs end, and waits for no connection that is lost',
   t.equal(await engine.request('default', async () => 'there'), 'there', 'the store is still asked')
 })
 
-t.test('who leaves before the store was reached waits for nothing', async (t) => {
+t.test('draining before the store was reached waits for nothing', async (t) => {
   const { engine, connection, behaviour } = engineOf(REDIS)
   behaviour.waitUntilReady = never
   const opening = engine.open()
@@ -396,7 +396,7 @@ t.test('who leaves before the store was reached waits for nothing', async (t) =>
   t.equal(engine.isClosing, true)
 })
 
-t.test('closing closes every part, and then cuts it off', async (t) => {
+t.test('closing closes every part, and then disconnects it', async (t) => {
   const { engine, calls } = engineOf(REDIS)
   await engine.open()
   engine.events.on('completed', () => {})
@@ -410,7 +410,7 @@ t.test('closing closes every part, and then cuts it off', async (t) => {
   t.equal(calls.length, 6, 'once')
 })
 
-t.test('what does not close is cut off soon, and what goes wrong then is of no interest', async (t) => {
+t.test('a part that does not close is disconnected and its errors are ignored', async (t) => {
   const { engine, behaviour, calls, warnings } = engineOf(REDIS)
   await engine.open()
   behaviour.close = never
@@ -427,7 +427,7 @@ t.test('what does not close is cut off soon, and what goes wrong then is of no i
   t.same(warnings, [])
 })
 
-t.test('a close that fails is a problem of the engine, and the part is cut off', async (t) => {
+t.test('a close that fails is reported, and the part is disconnected', async (t) => {
   const { engine, behaviour, calls, warnings } = engineOf(REDIS)
   behaviour.waitUntilReady = async () => { throw new Error('away') }
   behaviour.close = async () => { throw new Error('not closed') }
@@ -451,7 +451,7 @@ t.test('closing is over after its timeout, whatever the store does', async (t) =
   t.ok(closed)
 })
 
-t.test('a engine that says nothing for five seconds is unavailable, and not before', async (t) => {
+t.test('a store that sends nothing for five seconds is unavailable, and not before', async (t) => {
   const engine = await reached()
   let failure: any
   engine.request('default', never).catch((error) => { failure = error })
@@ -462,7 +462,7 @@ t.test('a engine that says nothing for five seconds is unavailable, and not befo
   t.equal(time.timers.size, 0)
 })
 
-t.test('a engine that answers one of many questions is not silent', async (t) => {
+t.test('a store that answers one of many requests is not silent', async (t) => {
   const engine = await reached()
   let failure: any
   engine.request('default', never).catch((error) => { failure = error })

@@ -175,7 +175,7 @@ t.test('of several jobs that had a name one after the other the latest is found'
   }
 })
 
-t.test('a failure and a cancel are told from each other though no record of them is kept', async (t) => {
+t.test('a failure and a cancel can be distinguished without a record', async (t) => {
   const app = await build(t, {
     define: (app) => {
       app.defineJob('fail', async () => { throw new Error('no') }, { removeOnFail: true })
@@ -190,7 +190,7 @@ t.test('a failure and a cancel are told from each other though no record of them
   await ended
 })
 
-t.test('text that the store cannot hold is refused, and replaced in errors and reasons', async (t) => {
+t.test('text that the store cannot store is refused, and replaced in errors and reasons', async (t) => {
   const app = await build(t, {
     define: (app) => {
       app.defineJob('fail', async () => { throw new Error('nul \0, half \ud800') })
@@ -210,7 +210,7 @@ t.test('text that the store cannot hold is refused, and replaced in errors and r
   await ended
 })
 
-t.test('a name of 1,000 characters that take three bytes each is as good as any, of a job and of a schedule', async (t) => {
+t.test('a name of 1,000 characters of three bytes each works for a job and for a schedule', async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('echo', async (_app, _task, data) => data) })
   // Any but a random one PostgreSQL would compress.
   const name = Array.from({ length: 1_000 }, () => String.fromCharCode(0x4e00 + randomInt(20_000))).join('')
@@ -268,7 +268,7 @@ t.test('a task that is cancelled where it runs cancels its job', async (t) => {
   t.match(await app.getJob('long'), { state: 'cancelled' })
 })
 
-t.test('a job that ignores its cancel keeps running, and says so', async (t) => {
+t.test('a job that ignores its cancel keeps running, and is logged', async (t) => {
   let release = (): void => {}
   const app = await build(t, {
     options: { cancelTimeout: 1_000 },
@@ -347,7 +347,7 @@ t.test('a waiting job is listed, cancelled and gone', async (t) => {
   await t.rejects(jobs[0].wait(), { code: 'FST_ERR_JOB_CANCELLED', cause: undefined }, 'also later')
 })
 
-t.test('closing hands jobs back, and ends every wait', async (t) => {
+t.test('closing returns jobs to the queue, and ends every wait', async (t) => {
   const queue = newQueue()
   const app = await build(t, { options: { queue }, define: (app) => app.defineJob('long', untilAborted) })
   const other = await build(t, { options: { queue, worker: false }, define: (app) => app.defineJob('long', untilAborted) })
@@ -432,7 +432,7 @@ t.test('without a store, booting and closing go on and adding fails at once', as
   }
 })
 
-t.test('a store that falls silent counts as away', async (t) => {
+t.test('a store that stops responding counts as unavailable', async (t) => {
   const { url } = await server
   const { port, hostname } = new URL(url)
   let silent = false
@@ -500,7 +500,7 @@ t.test('routes serve jobs', async (t) => {
   t.match(await ask('POST', '/jobs/purge'), [200, { purged: 3 }])
 })
 
-t.test('routes say that a job does not stop, how it ended after all, or that the engine is away', async (t) => {
+t.test('the routes answer for a job that does not stop, for its later outcome, and without the store', async (t) => {
   let release = (): void => {}
   const app = await build(t, {
     define: async (app) => {

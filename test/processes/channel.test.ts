@@ -32,7 +32,7 @@ function channelOf (emitter: Emitter) {
   return { lines, channel: new Channel(emitter, pino(logger)) }
 }
 
-t.test('what is subscribed to is received until it is no longer', async (t) => {
+t.test('messages are received until the unsubscribe', async (t) => {
   const emitter = new FakeEmitter()
   const { channel } = channelOf(emitter)
   const received: unknown[] = []
@@ -48,7 +48,7 @@ t.test('what is subscribed to is received until it is no longer', async (t) => {
   t.equal(emitter.subscribed.size, 0)
 })
 
-t.test('what cannot be handled is no matter of the emitter', async (t) => {
+t.test('a message that cannot be handled does not throw into the emitter', async (t) => {
   const emitter = new FakeEmitter()
   const { channel, lines } = channelOf(emitter)
   await channel.subscribe('a', () => { throw new Error('oh') })
@@ -84,7 +84,7 @@ t.test('an emitter that throws where it should subscribe is down', async (t) => 
   t.equal(channel.down, true)
 })
 
-t.test('one that never calls back is taken at its word, one that does is waited for', async (t) => {
+t.test('an emitter that never calls back counts as delivering, one that does is waited for', async (t) => {
   const emitter = new FakeEmitter()
   const { channel } = channelOf(emitter)
   const emit = emitter.emit
@@ -119,7 +119,7 @@ t.test('subscriptions are made again, and end at the close', async (t) => {
   t.equal(emitter.subscribed.size, 0)
 })
 
-t.test('what mqemitter-redis throws in the handlers of its connections ends nothing', async (t) => {
+t.test('what mqemitter-redis throws in its connection handlers does not end the process', async (t) => {
   const state = new EventEmitter()
   const subConn = new EventEmitter()
   const emitter = Object.assign(new FakeEmitter(), { state, subConn })

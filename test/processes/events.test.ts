@@ -36,7 +36,7 @@ function sender () {
   return { events, sent, channel, happen, listens: () => listener !== undefined, confirm: () => confirm.shift()!() }
 }
 
-t.test('nothing is heard, and nothing is sent, while nobody listens', async (t) => {
+t.test('without listeners nothing is subscribed to and nothing is sent', async (t) => {
   const { events, sent, happen, listens } = sender()
   events.update(false, false)
   t.notOk(listens())
@@ -50,7 +50,7 @@ t.test('nothing is heard, and nothing is sent, while nobody listens', async (t) 
   t.same(sent, [])
 })
 
-t.test('events of some ms cross as one message, and the next wait until the emitter has taken it', async (t) => {
+t.test('events within some ms are sent as one message, and the next wait until the emitter has taken it', async (t) => {
   const { events, sent, happen, confirm } = sender()
   events.update(true, false)
   happen('start', 'x', { error: { code: 'E', message: 'secret' } })
@@ -72,7 +72,7 @@ t.test('events of some ms cross as one message, and the next wait until the emit
   t.equal(sent.length, 3, 'an emitter that lost its word is not waited for without end')
 })
 
-t.test('more than may wait is lost as a whole, and its number is missing', async (t) => {
+t.test('too many waiting events are dropped as one message, whose number is then missing', async (t) => {
   const { events, sent, happen } = sender()
   events.update(true, false)
   const progress = { text: 'x'.repeat(50_000) }
@@ -116,7 +116,7 @@ function receiver (pages: Snapshot[][] | false = []) {
   return { events, heard, host, peer, entries, listen, receive, beat }
 }
 
-t.test('those who listen hear each event once', async (t) => {
+t.test('each listener receives each event once', async (t) => {
   const { events, heard, host, listen, receive } = receiver()
   receive(1, ['start', snapshot('before')])
   t.notOk(events.listening)
@@ -133,7 +133,7 @@ t.test('those who listen hear each event once', async (t) => {
   t.same(heard, ['start x of b', 'end x of b'])
 })
 
-t.test('the second who listens, and the first who leaves, change nothing', async (t) => {
+t.test('a second listener, and the first that leaves, change nothing', async (t) => {
   const { events, heard, listen, receive, host } = receiver()
   const leave = listen()
   listen()
@@ -153,7 +153,7 @@ t.test('after a gap the tasks of the process are read anew', async (t) => {
   t.same(heard, ['start x of b', 'gone b', 'start y of b', 'snapshot live of undefined'])
 })
 
-t.test('a beat tells of a gap that no event follows', async (t) => {
+t.test('a beat reveals a gap that no event follows', async (t) => {
   const { heard, listen, beat } = receiver([[snapshot('live')]])
   listen()
   beat()
@@ -165,7 +165,7 @@ t.test('a beat tells of a gap that no event follows', async (t) => {
   t.same(heard, ['gone b', 'snapshot live of undefined'])
 })
 
-t.test('a process that comes is read, one that does not answer again with its next beat, and one that goes is told', async (t) => {
+t.test('a process that joins is read, one that does not answer is read again at its next beat, and one that leaves is reported', async (t) => {
   const { events, heard, listen, beat, peer } = receiver(false)
   events.join(peer)
   events.leave(peer)
@@ -181,7 +181,7 @@ t.test('a process that comes is read, one that does not answer again with its ne
   t.same(heard, ['gone b', 'gone b'])
 })
 
-t.test('what is read of a process that has gone meanwhile is not told', async (t) => {
+t.test('tasks read from a process that has left meanwhile are not reported', async (t) => {
   const { events, heard, listen, beat, peer } = receiver([[snapshot('x')], [snapshot('y')]])
   const leave = listen()
   events.join(peer)
@@ -191,13 +191,13 @@ t.test('what is read of a process that has gone meanwhile is not told', async (t
   t.same(heard, [])
 })
 
-t.test('a listener that does not care for processes is told of tasks alone', async (t) => {
+t.test('a listener without onGone receives only events of tasks', async (t) => {
   const { events, peer } = receiver()
   events.add(() => {})
   t.doesNotThrow(() => events.leave(peer))
 })
 
-t.test('entries that are held are kept up to date, and those that ended on their way are left out', async (t) => {
+t.test('entries that are held are kept up to date, and tasks that ended while being read are omitted', async (t) => {
   const entries = new RemoteEntries()
   const process = { id: 'b', pid: 1, hostname: 'h' }
   const reading = entries.open()
@@ -214,7 +214,7 @@ t.test('entries that are held are kept up to date, and those that ended on their
   t.equal(held[0].createdAt, 1)
 })
 
-t.test('entries that nobody holds any more are not kept up to date', async (t) => {
+t.test('entries that nobody holds are no longer kept up to date', async (t) => {
   const { WeakRef } = globalThis
   t.teardown(() => { globalThis.WeakRef = WeakRef })
   let looked = 0

@@ -17,7 +17,7 @@ async function served (t: Test, emitter: ReturnType<typeof mqemitter>) {
 
 const told = ({ event, task, process }: any) => [event, task?.name ?? process.id, task?.process.id]
 
-t.test('a client is told of the live tasks of all processes, then of what happens, and of a process that goes', async (t) => {
+t.test('a client receives the live tasks of all processes, then the events, and when a process leaves', async (t) => {
   const emitter = mqemitter()
   const [a, b] = [await served(t, emitter), await served(t, emitter)]
   for (const { app } of [a, b]) await started(app.addTask(untilAborted, { name: 'both' }))
@@ -34,7 +34,7 @@ t.test('a client is told of the live tasks of all processes, then of what happen
   ])
 })
 
-t.test('a client that asks for one process, a group or names is told of no other', async (t) => {
+t.test('a client with a filter by process, group or prefix receives nothing else', async (t) => {
   const emitter = mqemitter()
   const [a, b] = [await served(t, emitter), await served(t, emitter)]
   for (const { app } of [a, b]) for (const name of ['x:1', 'y:1']) await started(app.addTask(untilAborted, { name, group: name[0] }))
@@ -52,7 +52,7 @@ t.test('a client that asks for one process, a group or names is told of no other
   ])
 })
 
-t.test('what else stands in the URL of a client narrows nothing', async (t) => {
+t.test('other parameters in the URL of a client filter nothing', async (t) => {
   const emitter = mqemitter()
   const [a, b] = [await served(t, emitter), await served(t, emitter)]
   await started(b.app.addTask(untilAborted, { name: 'x' }))
@@ -60,7 +60,7 @@ t.test('what else stands in the URL of a client narrows nothing', async (t) => {
   t.same((await client.until(1)).map(told), [['snapshot', 'x', b.id]])
 })
 
-t.test('a process that comes while a client listens is told of, and one that never answers holds up nobody', async (t) => {
+t.test('a process that joins while a client listens is reported, and one that never answers delays nobody', async (t) => {
   const emitter = mqemitter()
   const a = await served(t, emitter)
   const silent = fakePeer(emitter, 'silent')

@@ -19,7 +19,7 @@ function outbox () {
   return { outbox: new Outbox('a', channel as unknown as Channel), sent }
 }
 
-t.test('what goes to one topic in a turn goes as one message', async (t) => {
+t.test('items for one topic in one turn are sent as one message', async (t) => {
   const { outbox: box, sent } = outbox()
   box.push('x', 'ask', '1')
   box.push('x', 'answer', '2')
@@ -35,7 +35,7 @@ t.test('what goes to one topic in a turn goes as one message', async (t) => {
   t.equal(sent.length, 4)
 })
 
-t.test('no message is larger than the others take', async (t) => {
+t.test('no message is larger than receivers accept', async (t) => {
   const { outbox: box, sent } = outbox()
   const item = JSON.stringify('x'.repeat(MAX_MESSAGE / 8))
   for (let i = 0; i < 10; i++) box.push('x', 'answer', item)

@@ -10,13 +10,13 @@ t.test('a cursor is read as it was written', async (t) => {
   t.same(readPositions(writePositions({ a: '1', b: '' })), { a: '1', b: '' })
 })
 
-t.test('what is no cursor is refused with 400', async (t) => {
+t.test('an invalid cursor is refused with 400', async (t) => {
   for (const cursor of ['', 'x', '%', Buffer.from('1').toString('base64url'), Buffer.from('{"a":1}').toString('base64url'), Buffer.from('null').toString('base64url')]) {
     t.throws(() => readPositions(cursor), { code: 'FST_ERR_TASK_INVALID_CURSOR', statusCode: 400 })
   }
 })
 
-t.test('the page of another process is read as far as it is one', async (t) => {
+t.test("the valid parts of another process's page are read", async (t) => {
   for (const value of [undefined, null, 1, {}, { tasks: [] }, { tasks: {}, cursors: [] }, { tasks: [], cursors: [], next: 1 }]) t.equal(readPage(value, here), undefined)
   const page = readPage({ tasks: [task('x', 1), null, task('y', 1), task('z', 0)], cursors: ['1', '2', 3, '4'], next: '4' }, here)
   t.same(page!.tasks.map(({ name }) => name), ['x', 'z'])
@@ -64,14 +64,14 @@ t.test('a walk sees each task of each process once, the newest first', async (t)
   t.pass()
 })
 
-t.test('an empty page that has a next leads on', async (t) => {
+t.test('an empty page with a next continues the walk', async (t) => {
   const positions = { a: '', b: '' }
   const { tasks, next } = mergePages([{ id: 'a', tasks: [], cursors: [], next: '7' }, pageOf('b', [task('x', 1)], '', 10)], 10, positions)
   t.same(tasks, [])
   t.same(readPositions(next!), { a: '7', b: '' })
 })
 
-t.test('one that has not answered stays where it was', async (t) => {
+t.test('the position of a process that has not answered is kept', async (t) => {
   const { next } = mergePages([pageOf('b', [task('x', 1), task('y', 0)], '', 1)], 1, { a: '5', b: '' })
   t.same(readPositions(next!), { a: '5', b: '1' })
 })

@@ -40,7 +40,7 @@ t.test('a beat that comes after the goodbye does not bring a process back', asyn
   t.equal(peers.all().length, 1, 'after a thousand others')
 })
 
-t.test('what is no beat is none', async (t) => {
+t.test('an invalid beat is ignored', async (t) => {
   const { peers } = heard()
   for (const item of [undefined, null, 1, [], {}, { pid: 1 }, { hostname: 'h' }, { pid: 'x', hostname: 'h' }, { pid: 1, hostname: 'h'.repeat(300) }, { pid: 1, hostname: 'h', more: 1 }, { pid: 1, hostname: 'h', listens: 'yes' }]) {
     peers.receiveBeat({ kind: 'beat', from: 'a', at: 1, items: [item] })
@@ -68,7 +68,7 @@ t.test('a process that misses three beats is forgotten, and one that is late is 
   t.ok(peers.get('slow'))
 })
 
-t.test('a beat that is delivered twice, or after a later one, says nothing new', async (t) => {
+t.test('a beat that is delivered twice, or after a later one, is ignored', async (t) => {
   const { peers, log } = heard()
   peers.receiveBeat(beat('a', 2, { listens: true }))
   peers.receiveBeat(beat('a', 1, { listens: false }))

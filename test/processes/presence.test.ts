@@ -39,7 +39,7 @@ function present (t: Test) {
   return { presence, channel, sent, seconds, ticks: () => ticks }
 }
 
-t.test('a process says hello, and that it is there once a second', async (t) => {
+t.test('a process announces itself, and then sends a beat once a second', async (t) => {
   const { presence, sent, seconds, ticks } = present(t)
   await presence.start()
   let joined = false

@@ -22,7 +22,7 @@ t.test('a task is found, renewed and cancelled through another process', async (
   t.equal(a.app.getTask('x'), undefined)
 })
 
-t.test('what a process knows of its own tasks stays as it was', async (t) => {
+t.test('getTask, cancelTask and names stay local to the process', async (t) => {
   const [a, b] = await members(t, 2)
   b.app.addTask(untilAborted, { name: 'x' })
   a.app.addTask(untilAborted, { name: 'x' })
@@ -51,7 +51,7 @@ t.test('the pages of all processes are one list, the newest first, narrowed by t
   await t.rejects(c.backend.list({ limit: 4, after: 'x' }) as Promise<unknown>, { code: 'FST_ERR_TASK_INVALID_CURSOR', statusCode: 400 })
 })
 
-t.test('a process that comes during a walk is not in it, one that goes ends its part', async (t) => {
+t.test('a process that joins during a walk is not in it, and one that leaves ends its part', async (t) => {
   const emitter = mqemitter()
   const a = await member(t, emitter)
   const b = await member(t, emitter)
@@ -94,14 +94,14 @@ t.test('a live task is preferred to an ended one of its name, and the newest of 
   t.match(await a.backend.cancel('x'), { process: { id: c.id } })
 })
 
-t.test('a task that goes on is still stopping, wherever it is', async (t) => {
+t.test('a task that does not stop is reported as cancelling, in whichever process it runs', async (t) => {
   const [a, b] = await members(t, 2, { cancelTimeout: 400, peerTimeout: 100 })
   a.app.addTask(untilAborted, { name: 'x' })
   b.app.addTask(ignoresSignal, { name: 'x' })
   t.match(await a.backend.cancel('x'), { state: 'cancelling', process: { id: b.id }, missing: undefined })
 })
 
-t.test('those that match are cancelled in all processes, or in the one that is meant', async (t) => {
+t.test('matching tasks are cancelled in all processes, or in the one that is named', async (t) => {
   const [a, b] = await members(t, 2)
   for (const { app } of [a, b]) for (const name of ['x1', 'x2', 'y']) app.addTask(untilAborted, { name })
   b.app.addTask(ignoresSignal, { name: 'x3' })
@@ -110,7 +110,7 @@ t.test('those that match are cancelled in all processes, or in the one that is m
   t.same(await a.backend.cancelAll({ prefix: 'y', process: a.id }), { cancelled: 1, remaining: [], missing: undefined })
 })
 
-t.test('one by its name is renewed and cancelled in the process that is meant', async (t) => {
+t.test('a task is renewed and cancelled in the process that is named', async (t) => {
   const [a, b] = await members(t, 2)
   for (const { app } of [a, b]) app.addTask(untilAborted, { name: 'x', ttl: 10_000 })
   await a.backend.heartbeat('x', b.id)
@@ -120,14 +120,14 @@ t.test('one by its name is renewed and cancelled in the process that is meant', 
   await a.backend.heartbeat('x', a.id)
 })
 
-t.test('an empty filter is refused, whichever process is meant', async (t) => {
+t.test('an empty filter is refused, whichever process is named', async (t) => {
   const [a, b] = await members(t, 2)
   b.app.addTask(untilAborted, { name: 'x' })
   for (const process of [undefined, a.id, b.id]) await t.rejects(a.backend.cancelAll({ process }), 'is refused')
   t.equal(b.app.getTask('x')!.endedAt, undefined)
 })
 
-t.test('a process that is not there is missing', async (t) => {
+t.test('an unknown process is reported as missing', async (t) => {
   const [a] = await members(t, 2)
   t.match(await a.backend.list({ limit: 1, process: 'nobody' }), { tasks: [], missing: ['nobody'] })
   t.same(await a.backend.purge('nobody'), { purged: 0, missing: ['nobody'] })
@@ -135,7 +135,7 @@ t.test('a process that is not there is missing', async (t) => {
   await t.rejects(a.backend.get('x', 'nobody') as Promise<unknown>, { code: 'FST_ERR_TASK_NOT_FOUND' })
 })
 
-t.test('events cross while somebody listens, and no longer', async (t) => {
+t.test('events are sent only while a process listens', async (t) => {
   const [a, b] = await members(t, 2)
   const listeners = (): number => b.app.tasks.listenerCount('start')
   t.equal(listeners(), 0)
@@ -153,7 +153,7 @@ t.test('events cross while somebody listens, and no longer', async (t) => {
   t.same(gone, [])
 })
 
-t.test('who listens begins with what is live everywhere', async (t) => {
+t.test('a feed starts with the live tasks of all processes', async (t) => {
   const [a, b, c] = await members(t, 3)
   for (const [index, { app }] of [a, b, c].entries()) {
     for (let i = 0; i < 700; i++) app.addTask(untilAborted, { name: `${index}:${i}` })
@@ -174,7 +174,7 @@ t.test('who listens begins with what is live everywhere', async (t) => {
   leave()
 })
 
-t.test('error text crosses once somebody may read it', async (t) => {
+t.test('error text is sent once a process may expose it', async (t) => {
   const [a, b] = await members(t, 2)
   const task = b.app.addTask(async () => { throw Object.assign(new Error('secret'), { code: 'E' }) }, { name: 'x' })
   await ended(task)
@@ -216,7 +216,7 @@ t.test('the app closes in time when the emitter was closed before it', async (t)
   t.ok(Date.now() - startedAt < 5_000)
 })
 
-t.test('an app that is closed before it was ready has nothing to say', async (t) => {
+t.test('an app that is closed before it is ready sends nothing', async (t) => {
   const emitter = mqemitter()
   const a = await member(t, emitter)
   const app = await appWithTasks(t, { emitter })
@@ -244,7 +244,7 @@ t.test('emitters that throw, deliver twice, late, or back, or never call back, c
   }
 })
 
-t.test('with an emitter that throws, each controls its own and logs one line', async (t) => {
+t.test('with an emitter that throws, each process controls its own tasks and logs one line', async (t) => {
   const { lines, logger } = logged()
   const a = await member(t, unruly(mqemitter(), 'throws'), {}, logger)
   a.app.addTask(untilAborted, { name: 'x', ttl: 10_000 })
@@ -255,7 +255,7 @@ t.test('with an emitter that throws, each controls its own and logs one line', a
   t.match(lines.filter(({ level }) => level >= 40), [{ msg: /The emitter does not deliver/, err: { message: 'emit' } }])
 })
 
-t.test('what others forge is what the routes allow, or nothing', async (t) => {
+t.test('forged messages do what the routes allow, or nothing', async (t) => {
   const emitter = mqemitter()
   const { lines, logger } = logged('info')
   const a = await member(t, emitter, {}, logger)
@@ -292,7 +292,7 @@ t.test('what others forge is what the routes allow, or nothing', async (t) => {
   t.same(lines.filter(({ level }) => level > 40), [])
 })
 
-t.test('answers are bounded in size, and the walk goes on', async (t) => {
+t.test('answers are bounded in size, and the walk continues', async (t) => {
   const [a, b] = await members(t, 2)
   for (let i = 0; i < 40; i++) {
     await started(b.app.addTask((_app, task) => {
@@ -312,7 +312,7 @@ t.test('answers are bounded in size, and the walk goes on', async (t) => {
   t.equal(seen.length, 40)
 })
 
-t.test('names that are too large to cross are named as long as there is room, and cost nobody else', async (t) => {
+t.test('names too large to send are listed as far as there is room, and affect no others', async (t) => {
   const [a, b] = await members(t, 2)
   b.app.addTask(untilAborted, { name: 'x'.repeat(700_000) })
   b.app.addTask(ignoresSignal, { name: 'y' + 'x'.repeat(200_000) })
@@ -327,7 +327,7 @@ t.test('names that are too large to cross are named as long as there is room, an
   t.equal(remaining.length, 1)
 })
 
-t.test('a task that is too large to cross hides none of its process', async (t) => {
+t.test('a task too large to send does not hide others of its process', async (t) => {
   const [a, b] = await members(t, 2)
   const add = (name: string) => started(b.app.addTask(untilAborted, { name }))
   for (const name of ['old', 'x'.repeat(700_000), 'new', 'y'.repeat(700_000)]) await add(name)
@@ -355,7 +355,7 @@ t.test('two apps that share an emitter are two processes', async (t) => {
   t.same(processes!.map(({ pid }) => pid), [process.pid, process.pid])
 })
 
-t.test('a request that comes late is not done', async (t) => {
+t.test('a request that arrives late is not executed', async (t) => {
   const emitter = mqemitter() as Emitter
   const a = await member(t, emitter)
   const task = a.app.addTask(untilAborted, { name: 'x' })
@@ -411,7 +411,7 @@ t.test('a walk of live tasks ends with its client', async (t) => {
   t.equal(asked, 3)
 })
 
-t.test('what is wrong with a request here is the answer', async (t) => {
+t.test('an error in a request is thrown to the caller', async (t) => {
   const [a] = await members(t, 2)
   await t.rejects(async () => a.backend.get(1 as never), { code: 'FST_ERR_TASK_INVALID_ARGUMENT' })
 })

@@ -28,7 +28,7 @@ function test (title: string, run: (t: Test, connection: Connection) => Promise<
 const list = (member: ProcessMember, query: object = {}): Promise<any> => member.call('call', 'list', { limit: 100, ...query })
 const warnings = async (member: ProcessMember): Promise<string[]> => (await member.call('log')).map(({ msg }: any) => msg)
 
-test('a name in two processes is listed twice, and acted on in both or in the one that is meant', async (t, connection) => {
+test('a name in two processes is listed twice, and cancelled in both or in the one that is named', async (t, connection) => {
   const [a, b, c] = await ProcessMember.boot(t, 3, connection)
   await b.call('add', 'twin', { ttl: 60_000 })
   await c.call('add', 'twin', { ttl: 60_000 })
@@ -54,7 +54,7 @@ test('a process that is killed in the middle of a request is missing, and then f
   t.same(await a.call('problems'), [])
 })
 
-test('a process that was stopped does nothing later of what it was asked meanwhile', async (t, connection) => {
+test('a process that was stopped does not execute requests that arrived meanwhile', async (t, connection) => {
   const [a, b] = await ProcessMember.boot(t, 2, connection)
   await a.call('add', 'here')
   await b.call('add', 'there')
@@ -70,7 +70,7 @@ test('a process that was stopped does nothing later of what it was asked meanwhi
   t.match(await a.call('call', 'cancel', 'there'), { state: 'cancelled' })
 })
 
-test('a process that is cut off controls its own tasks, and is back with the others when it can', async (t, connection) => {
+test('a process that is cut off controls its own tasks, and rejoins the others', async (t, connection) => {
   const [a] = await ProcessMember.boot(t, 1, connection)
   const proxy = await startProxy(t, connection)
   const b = new ProcessMember(t)
@@ -91,7 +91,7 @@ test('a process that is cut off controls its own tasks, and is back with the oth
   t.same([...await a.call('problems'), ...await b.call('problems')], [])
 })
 
-test('while Redis is away for ten seconds each process controls its own, and logs one line', async (t) => {
+test('while Redis is unavailable for ten seconds each process controls its own tasks, and logs one line', async (t) => {
   const server = await startRedis() as Server
   t.teardown(() => server.close())
   const [a, b] = await ProcessMember.boot(t, 2, server.connection as Connection)
@@ -122,7 +122,7 @@ test('while Redis is away for ten seconds each process controls its own, and log
   t.same([...await a.call('problems'), ...await b.call('problems')], [])
 })
 
-test('a process that starts while Redis is away works alone, joins later, and closes without it in time', async (t) => {
+test('a process that starts without Redis works alone, joins later, and closes in time without it', async (t) => {
   const server = await startRedis() as Server
   t.teardown(() => server.close())
   const [a] = await ProcessMember.boot(t, 1, server.connection as Connection)
@@ -140,7 +140,7 @@ test('a process that starts while Redis is away works alone, joins later, and cl
   t.same([...await a.call('problems'), ...await b.call('problems')], [])
 })
 
-test('events cross while somebody listens, and end with the listener, even one that was killed', async (t, connection) => {
+test('events are sent while a process listens, and stop with the listener, even if it was killed', async (t, connection) => {
   const [a, b, c] = await ProcessMember.boot(t, 3, connection)
   t.equal(await b.call('listeners'), 0)
   await a.call('subscribe')
@@ -157,7 +157,7 @@ test('events cross while somebody listens, and end with the listener, even one t
   t.equal(await a.call('listeners') + await b.call('listeners'), 0)
 })
 
-test('who listens is told when a process goes, and of its tasks when it comes back', async (t, connection) => {
+test('a listener is notified when a process leaves, and receives its tasks when it returns', async (t, connection) => {
   const [a, b] = await ProcessMember.boot(t, 2, connection)
   await b.call('add', 'x')
   await a.call('subscribe')

@@ -6,7 +6,7 @@ const here = { id: 'a', pid: 1, hostname: 'h' }
 const counts = { pending: 1, running: 2, cancelling: 3, completed: 4, failed: 5, cancelled: 6 }
 const numbers = { uptime: 1, heapUsed: 2, eventLoopDelay: 0.5 }
 
-t.test('a summary is read as far as it is one', async (t) => {
+t.test('the valid parts of a summary are read', async (t) => {
   const summary = { counts: { ...counts, more: 1 }, groups: [{ group: 'g', counts }, null, { group: 1, counts }, { group: 'h' }], process: { ...numbers, id: 'other' } }
   t.same(readSummary(summary, here), { counts, groups: [{ group: 'g', counts }], process: { ...here, ...numbers } })
   t.same(readSummary({ counts, groups: [] }, here)!.process, { ...here, uptime: 0, heapUsed: 0, eventLoopDelay: 0 })
@@ -15,7 +15,7 @@ t.test('a summary is read as far as it is one', async (t) => {
   }
 })
 
-t.test('several summaries are one', async (t) => {
+t.test('several summaries are added up', async (t) => {
   const process = { ...here, ...numbers }
   const one = { counts, groups: [{ group: 'g', counts }], process }
   const { counts: sum, groups, processes } = mergeSummaries([one, { ...one, groups: [...one.groups, { group: 'h', counts }] }])
@@ -24,7 +24,7 @@ t.test('several summaries are one', async (t) => {
   t.same(processes, [process, process])
 })
 
-t.test('what was cancelled, and what was purged, is a number', async (t) => {
+t.test('the numbers of cancelled and purged tasks are read', async (t) => {
   t.same(readCancelled({ cancelled: 2, remaining: ['x', 1, 'y'] }), { cancelled: 2, remaining: ['x', 'y'] })
   t.equal(readPurged({ purged: 3 }), 3)
   for (const value of [undefined, null, 1, {}, { cancelled: -1, remaining: [] }, { cancelled: 1 }, { cancelled: '1', remaining: [] }, { purged: 1.5 }, { purged: '1' }]) {
@@ -33,13 +33,13 @@ t.test('what was cancelled, and what was purged, is a number', async (t) => {
   }
 })
 
-t.test('a refusal is one of the errors of this process, in the words of the other', async (t) => {
+t.test('a refusal becomes an error of this process, with the message of the other', async (t) => {
   t.match(readRefusal(['FST_ERR_TASK_NO_LEASE', 'no lease'], 'x'), { code: 'FST_ERR_TASK_NO_LEASE', message: 'no lease', statusCode: 409 })
   t.match(readRefusal(['FST_ERR_TASK_NOT_LIVE', 'ended'], 'x'), { code: 'FST_ERR_TASK_NOT_LIVE', message: 'ended', statusCode: 409 })
   for (const value of [undefined, null, {}, ['E_FORGED', 1]]) t.match(readRefusal(value, 'x'), { code: 'FST_ERR_TASK_NOT_LIVE', message: /'x'/ })
 })
 
-t.test('nothing that anybody publishes throws', async (t) => {
+t.test('no published reply makes it throw', async (t) => {
   fc.assert(fc.property(fc.anything(), (value) => {
     readSummary(value, here)
     readCancelled(value)

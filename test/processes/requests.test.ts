@@ -27,7 +27,7 @@ const settled = async (promise: Promise<unknown>): Promise<boolean> => {
   return done
 }
 
-t.test('one is asked on its own topic, several on that of all', async (t) => {
+t.test('one process is asked on its own topic, several on the shared topic', async (t) => {
   const { requests, sent } = asker()
   requests.ask([a], 'get', { name: 'x' })
   requests.ask([a, b], 'get', { name: 'x' })
@@ -38,7 +38,7 @@ t.test('one is asked on its own topic, several on that of all', async (t) => {
   requests.close()
 })
 
-t.test('each answer counts once, and nobody else\'s', async (t) => {
+t.test('each answer counts once, and only from the processes that were asked', async (t) => {
   const { requests, answer } = asker()
   const asked = requests.ask([a, b], 'get', {})
   answer(peer('c'), [1, 'ok', 'forged'])
@@ -75,7 +75,7 @@ t.test('answers that arrived while the event loop was blocked count', async (t) 
   t.same((await asked).missing, [])
 })
 
-t.test('one that is at work is given the time it asks for, and no more', async (t) => {
+t.test('a process that says it is at work gets the time it asks for, and no more', async (t) => {
   const { requests, answer } = asker()
   const asked = requests.ask([a, b], 'cancel', {})
   answer(a, [1, 'working', 500], [1, 'working', 9_000])
@@ -87,7 +87,7 @@ t.test('one that is at work is given the time it asks for, and no more', async (
   t.equal(time.timers.size, 0)
 })
 
-t.test('its answer, and one that is enough, end the wait', async (t) => {
+t.test('the last answer, or one that is enough, ends the wait', async (t) => {
   const { requests, answer } = asker()
   const asked = requests.ask([a, b], 'cancel', {}, ({ status }) => status === 'ok')
   answer(a, [1, 'working', 500])
@@ -98,7 +98,7 @@ t.test('its answer, and one that is enough, end the wait', async (t) => {
   t.equal(time.timers.size, 0)
 })
 
-t.test('one that goes answers nothing any more', async (t) => {
+t.test('a process that leaves is no longer waited for', async (t) => {
   const { requests } = asker()
   const asked = requests.ask([a, b], 'get', {})
   requests.lose(a)
@@ -108,7 +108,7 @@ t.test('one that goes answers nothing any more', async (t) => {
   requests.close()
 })
 
-t.test('nobody is asked where nobody is, or while the emitter is down', async (t) => {
+t.test('nothing is sent without other processes, or while the emitter is down', async (t) => {
   t.same(await asker().requests.ask([], 'get', {}), { replies: [], missing: [] })
   const { requests, sent } = asker(true)
   t.same(await requests.ask([a], 'get', {}), { replies: [], missing: ['a'] })

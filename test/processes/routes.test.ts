@@ -38,7 +38,7 @@ t.test('each route reaches the process that has the task', async (t) => {
   t.same((await a.ask('POST', '/purge')).body, { purged: 1 })
 })
 
-t.test('a list is of all processes or of one', async (t) => {
+t.test('a list has the tasks of all processes, or of one', async (t) => {
   const emitter = mqemitter()
   const [a, b] = [await served(t, emitter), await served(t, emitter)]
   for (const { app } of [a, b]) await ended(app.addTask(async () => {}, { name: 'x' }))
@@ -72,7 +72,7 @@ t.test('a process that does not answer is named, and waited for once', async (t)
   t.match((await a.ask('POST', '/purge')).body, { purged: 1, missing: ['silent'] })
 })
 
-t.test('names that no topic could hold are names', async (t) => {
+t.test('names that are not valid in a topic work', async (t) => {
   const emitter = mqemitter()
   const [a, b] = [await served(t, emitter), await served(t, emitter)]
   for (const name of ['#', '+', 'a/#', 'x/+/y', '%', '*', '"', '\u202e', '\0', 'ä'.repeat(500), '__proto__', 'constructor']) {
@@ -82,7 +82,7 @@ t.test('names that no topic could hold are names', async (t) => {
   }
 })
 
-t.test('a query of no task, or of what is no filter, is answered by all', async (t) => {
+t.test('a query without a match, or with unknown parameters, is answered by all', async (t) => {
   const emitter = mqemitter()
   const [a, b] = [await served(t, emitter), await served(t, emitter)]
   await ended(b.app.addTask(async () => {}, { name: 'x' }))

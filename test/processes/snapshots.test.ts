@@ -20,26 +20,26 @@ const full = {
 
 const crossed = (snapshot: object, exposeErrors = true): any => readSnapshot(JSON.parse(writeSnapshot(snapshot as Snapshot, exposeErrors)), here)
 
-t.test('a snapshot crosses as it is, with the process that has sent it', async (t) => {
+t.test('a snapshot arrives unchanged, with the process that has sent it', async (t) => {
   t.same(crossed(full), { ...full, process: here })
   t.same(crossed({ name: 'x', state: 'running', createdAt: 1, progress: 0 }), { name: 'x', state: 'running', createdAt: 1, progress: 0, process: here })
   t.same(crossed({ ...full, process: { id: 'other', pid: 2, hostname: 'o' } }).process, here)
 })
 
-t.test('error text crosses only where somebody may read it', async (t) => {
+t.test('error text is sent only if a process may expose it', async (t) => {
   const text = writeSnapshot(full, false)
   t.notMatch(text, /secret/)
   t.match(crossed(full, false), { error: { code: 'E' }, reason: { code: 'WHY' } })
 })
 
-t.test('what is too large stays behind', async (t) => {
+t.test('values that are too large are not sent', async (t) => {
   const long = 'x'.repeat(100_000)
   t.notOk('progress' in crossed({ ...full, progress: { long } }))
   const { error } = crossed({ ...full, error: { message: long, stack: long } })
   t.same([error.message.length, error.stack.length], [65_536, 65_536])
 })
 
-t.test('what is no snapshot is none, and what is wrong in one is left out', async (t) => {
+t.test('invalid snapshots are ignored, and invalid members of a snapshot are omitted', async (t) => {
   for (const value of [undefined, null, 1, 'x', [], {}, { name: 'x', state: 'running' }, { name: '', state: 'running', createdAt: 1 }, { name: 'x', state: 'odd', createdAt: 1 }, { name: 'x', state: 'running', createdAt: '1' }]) {
     t.equal(readSnapshot(value, here), undefined)
   }
@@ -60,7 +60,7 @@ t.test('what is no snapshot is none, and what is wrong in one is left out', asyn
   for (const progress of [-1, 101, [], 'half', null]) t.notOk('progress' in readSnapshot({ ...full, progress }, here)!)
 })
 
-t.test('nothing that anybody publishes throws', async (t) => {
+t.test('no published message makes it throw', async (t) => {
   fc.assert(fc.property(fc.anything(), fc.dictionary(fc.constantFrom(...Object.keys(full)), fc.anything()), (value, parts) => {
     readSnapshot(value, here)
     readSnapshot({ name: 'x', state: 'running', createdAt: 1, ...parts }, here)
@@ -68,7 +68,7 @@ t.test('nothing that anybody publishes throws', async (t) => {
   t.pass()
 })
 
-t.test('only what happens to a task is an event', async (t) => {
+t.test('only the events of a task are accepted as events', async (t) => {
   t.ok(isEvent('start'))
   for (const event of ['snapshot', 'gone', '', undefined, {}]) t.notOk(isEvent(event))
 })

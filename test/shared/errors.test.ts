@@ -24,7 +24,7 @@ t.test('each status is the one an HTTP client expects', async (t) => {
   t.equal(new errors.FST_ERR_TASK_CANCEL_TIMEOUT('a', 5).message, "Task 'a' is still running 5 ms after it was cancelled")
 })
 
-t.test('what a cancel leads to is an AbortError with the reason as its cause', async (t) => {
+t.test('the error of a cancel is an AbortError with the reason as its cause', async (t) => {
   const cause = new Error('why')
   for (const Class of [errors.FST_ERR_TASK_CANCELLED, errors.FST_ERR_TASK_EXPIRED, errors.FST_ERR_JOB_CANCELLED]) {
     const error = new Class('a', { cause })

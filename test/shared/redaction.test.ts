@@ -1,7 +1,7 @@
 import t from 'tap'
 import { clip, redactError, redactOption, redactText } from '../../lib/shared/redaction'
 
-t.test('connection strings, what stands before a host, and what is called a secret are left out of texts', async (t) => {
+t.test('connection strings, credentials before a host, and values named as secrets are redacted', async (t) => {
   for (const [text, expected] of [
     ['connect ECONNREFUSED 127.0.0.1:6379', 'connect ECONNREFUSED 127.0.0.1:6379'],
     ["got 'redis://:secret@h:1'", "got 'redis://[redacted]'"],
@@ -23,7 +23,7 @@ t.test('connection strings, what stands before a host, and what is called a secr
   t.equal(redactOption('connection', "''"), "''")
 })
 
-t.test('of an error of the store remains what says where it comes from', async (t) => {
+t.test('an error of the store keeps the members that say where it comes from', async (t) => {
   const error = Object.assign(new TypeError('no redis://:secret@h\nsecond line of u:secret@h'), {
     code: 'E_X', port: 1, input: 'redis://:secret@h', command: { args: ['secret'] }, cause: Object.assign(new Error('at u:secret@h'), { errno: -1 })
   })
@@ -38,7 +38,7 @@ t.test('of an error of the store remains what says where it comes from', async (
   t.equal(redactError(Object.assign(new Error('x'), { stack: undefined })).stack, 'Error: x')
 })
 
-t.test('what a client may have sent is clipped', async (t) => {
+t.test('text that a client may have sent is clipped', async (t) => {
   t.equal(clip('a'.repeat(200)), 'a'.repeat(200))
   t.equal(clip('a'.repeat(201)), `${'a'.repeat(200)}…`)
   t.equal(clip('a'.repeat(101), 100), `${'a'.repeat(100)}…`)

@@ -6,7 +6,7 @@ import { readyApp } from '../fixtures/app'
 
 const hostile = { get message () { throw new Error('no message') }, get name () { throw new Error('no name') } }
 
-t.test('an error that the logger cannot read is logged all the same, and the task ends', async (t) => {
+t.test('an error that the logger cannot read is still logged, and the task ends', async (t) => {
   const stream = new PassThrough({ encoding: 'utf8' })
   const app = await readyApp(t, {}, { logger: { level: 'error', stream } })
   const ended = new Promise<void>((resolve) => { app.tasks.once('end', () => resolve()) })
@@ -15,7 +15,7 @@ t.test('an error that the logger cannot read is logged all the same, and the tas
   t.equal(app.getTask('a')?.state, 'failed')
 })
 
-t.test('a listener that throws such an error disturbs nobody', async (t) => {
+t.test('a listener that throws such an error does not affect the task', async (t) => {
   const stream = new PassThrough({ encoding: 'utf8' })
   const app = await readyApp(t, {}, { logger: { level: 'error', stream } })
   app.tasks.on('start', () => { throw hostile })
@@ -24,7 +24,7 @@ t.test('a listener that throws such an error disturbs nobody', async (t) => {
   t.match(JSON.parse((await line)[0]), { task: 'a', event: 'start', msg: 'A listener on app.tasks threw an error' })
 })
 
-t.test('whatever was thrown is described', async (t) => {
+t.test('anything thrown can be described', async (t) => {
   t.same(describeThrown(undefined), { message: 'undefined' })
   t.same(describeThrown(Symbol('a')), { message: 'Symbol(a)' })
   t.same(describeThrown(null), { message: 'null' })
@@ -33,7 +33,7 @@ t.test('whatever was thrown is described', async (t) => {
   t.same(describeThrown(hostile), { message: 'An error that cannot be described' })
 })
 
-t.test('an AbortError is known by its name alone', async (t) => {
+t.test('an AbortError is recognised by its name alone', async (t) => {
   t.equal(isAbortError({ name: 'AbortError' }), true)
   for (const other of [undefined, null, 'AbortError', new Error('a'), hostile]) t.equal(isAbortError(other), false)
 })

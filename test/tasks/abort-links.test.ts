@@ -3,7 +3,7 @@ import t from 'tap'
 import { subscribe, unsubscribe } from '../../lib/tasks/abort-links'
 import { ignoresSignal, ended, readyApp, started, untilAborted } from '../fixtures/app'
 
-t.test('200 tasks on one outer signal share one listener, warn of nothing and leave none behind', async (t) => {
+t.test('200 tasks on one outer signal share one listener, cause no warning and leave no listener behind', async (t) => {
   const warnings: Error[] = []
   const onWarning = (warning: Error): void => { if (/MaxListeners/.test(warning.name)) warnings.push(warning) }
   process.on('warning', onWarning)
@@ -39,7 +39,7 @@ t.test('a signal that has aborted before cancels the task before its start', asy
   t.equal(await app.cancelTask('late'), false)
 })
 
-t.test('a task that ends leaves the others to the signal', async (t) => {
+t.test("a task that ends leaves the signal's other tasks subscribed", async (t) => {
   const app = await readyApp(t)
   const controller = new AbortController()
   const other = app.addTask(ignoresSignal, { signal: controller.signal })
@@ -88,7 +88,7 @@ t.test('an abort that ends one task of a signal and adds another reaches both', 
   t.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
-t.test('a promise that is handed over under an aborted signal is cancelling until it ends', async (t) => {
+t.test('a promise passed with an aborted signal is cancelling until it ends', async (t) => {
   const app = await readyApp(t)
   const { promise, resolve } = withResolvers()
   const task = app.addTask(promise, { signal: AbortSignal.abort() })
@@ -194,7 +194,7 @@ function withResolvers (): { promise: Promise<void>, resolve: () => void } {
   return { promise, resolve }
 }
 
-t.test('a signal that does not let go of its listener disturbs no task', async (t) => {
+t.test('a signal whose removeEventListener throws does not affect its tasks', async (t) => {
   const app = await readyApp(t)
   const signal = Object.assign(new OtherSignal(), { removeEventListener () { throw new Error('kept') } })
   t.equal(await app.addTask(() => 1, { signal: signal as any }), 1)

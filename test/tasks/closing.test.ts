@@ -56,7 +56,7 @@ t.test("a 'wait' task may add a second step while the app closes, and others may
   t.throws(() => app.addTask(() => 1, { onClose: 'wait' }), { code: 'FST_ERR_TASKS_CLOSED' })
 })
 
-t.test("who awaits the last 'wait' task may add the next, be it a function or a promise", async (t) => {
+t.test("code that awaits the last 'wait' task may add another, a function or a promise", async (t) => {
   const app = await readyApp(t, { closeTimeout: 5_000 })
   const steps: string[] = []
   const first = app.addTask(() => delay(10), { onClose: 'wait' })

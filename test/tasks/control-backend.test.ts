@@ -2,7 +2,7 @@ import t from 'tap'
 import { kTasksControlBackend, controlBackendOf } from '../../lib/shared/control-backend'
 import { readyApp, untilAborted } from '../fixtures/app'
 
-t.test('an empty filter cancels nothing, whoever hands it over', async (t) => {
+t.test('an empty filter is refused, and cancels nothing', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(untilAborted, { name: 'a' })
   const backend = controlBackendOf(app, kTasksControlBackend)!
@@ -23,12 +23,12 @@ t.test('what is added during a walk through the live tasks is not part of it', a
   t.same(seen, Array.from({ length: 150 }, (_, i) => `t-${i}`))
 })
 
-t.test('with no tasks there is nothing to walk through', async (t) => {
+t.test('without tasks there are no pages', async (t) => {
   const app = await readyApp(t)
   t.same([...controlBackendOf(app, kTasksControlBackend)!.live({}) as Iterable<unknown>], [])
 })
 
-t.test('where few match, a page of the walk may be empty', async (t) => {
+t.test('if few tasks match, a page of the walk may be empty', async (t) => {
   const app = await readyApp(t)
   for (let i = 0; i < 2_500; i++) app.addTask(untilAborted)
   app.addTask(untilAborted, { name: 'last' })

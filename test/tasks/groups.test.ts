@@ -230,7 +230,7 @@ t.test('limits may come when tasks run: they go on, and no other starts before e
   await turns()
 })
 
-t.test('limits that come in the turn of the add hold, also for tasks that get a place before their immediate', async (t) => {
+t.test('limits defined in the turn of the add apply, also to tasks that get a place before their immediate', async (t) => {
   const app = await readyApp(t)
   const { gates, work } = gate()
   const tasks = Array.from({ length: 3 }, () => app.addTask(work, { group: 'a' }))
@@ -353,7 +353,7 @@ t.test('cancelTasks names those that have not stopped in one cancelTimeout', asy
   await t.rejects(app.cancelTask('x'), { tasks: ['x'] } as any)
 })
 
-t.test('onIdle resolves at once without live tasks, and else when none is live, those added meanwhile included', async (t) => {
+t.test('onIdle resolves when no task is live, including those added meanwhile, and at once if there is none', async (t) => {
   const app = await readyApp(t)
   await app.tasks.onIdle()
   await app.tasks.onIdle('a')
@@ -384,7 +384,7 @@ t.test('onIdle resolves at once without live tasks, and else when none is live, 
   t.equal(app.tasks.live, 0)
 })
 
-t.test('a group that is empty for a moment and then made anew is not forgotten', async (t) => {
+t.test('a group that is empty for a moment and then used again is not removed', async (t) => {
   const app = await readyApp(t)
   const first = app.addTask(ignoresSignal, { name: 'a', group: 'a' })
   const idle = app.tasks.onIdle('a')

@@ -64,7 +64,7 @@ t.test('the lease runs from the start, not while the task is pending', async (t)
   t.equal(await task, 'in time')
 })
 
-t.test('the snapshot tells what is left of the lease', async (t) => {
+t.test('the snapshot has the remaining time of the lease', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(untilAborted, { ttl: 300 })
   await started(task)

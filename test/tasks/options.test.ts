@@ -17,7 +17,7 @@ t.test('the defaults of the plugin are 5 s, 10 s, 1,000 tasks and 1 s', async (t
   t.same(checkPluginOptions({}), { cancelTimeout: 5_000, closeTimeout: 10_000, keepEnded: 1_000, peerTimeout: 1_000 })
 })
 
-t.test('an option that is undefined is left out', async (t) => {
+t.test('an undefined option is omitted', async (t) => {
   t.equal(checkPluginOptions({ cancelTimeout: undefined }).cancelTimeout, 5_000)
   t.same(checkTaskOptions({ name: undefined, ttl: undefined }), { name: undefined, ttl: undefined })
 })
@@ -27,7 +27,7 @@ t.test('0 is a valid value of each option of the plugin', async (t) => {
   t.match(checkPluginOptions(zero), zero)
 })
 
-t.test('the bounds of each option of the plugin are valid, and named when they are not kept', async (t) => {
+t.test('the bounds of each option of the plugin are valid, and named in the error for values beyond', async (t) => {
   const largest = { cancelTimeout: 2 ** 31 - 1, closeTimeout: 2 ** 31 - 1, keepEnded: Number.MAX_SAFE_INTEGER }
   t.match(checkPluginOptions(largest), largest)
   for (const [option, max] of Object.entries(largest)) {
@@ -92,7 +92,7 @@ t.test('unknown options of the plugin are ignored, and logged by name at once', 
   t.strictSame(warnings.splice(0), [[{ plugin: 'fastify-tasks', options: ['skipOverride', 'toString'] }, 'Unknown options are ignored']])
 })
 
-t.test("Fastify's own options of register are let through", async (t) => {
+t.test("Fastify's own options of register are accepted", async (t) => {
   const app = await appWithTasks(t, { prefix: '/x', logLevel: 'warn', logSerializers: {} } as object)
   t.ok(app.hasDecorator('addTask'))
 })
@@ -119,7 +119,7 @@ for (const [title, options, message] of wrong) {
   })
 }
 
-t.test('options that are no object are refused', async (t) => {
+t.test('options that are not an object are refused', async (t) => {
   for (const options of [null, 'name', 1, true, []]) {
     t.throws(() => checkTaskOptions(options as {}), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: /'options' must be an object/ })
   }
@@ -138,7 +138,7 @@ t.test('work that is neither a function nor a promise is refused and nothing is 
   t.equal(app.tasks.size, 0)
 })
 
-t.test('a name to look for that is no string is refused', async (t) => {
+t.test('a name that is not a string is refused', async (t) => {
   t.throws(() => checkName(1), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: "Argument 'name' must be a string, got 1" })
   const app = await appWithTasks(t)
   t.throws(() => app.getTask(undefined as any), { code: 'FST_ERR_TASK_INVALID_ARGUMENT' })

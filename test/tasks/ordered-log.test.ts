@@ -26,7 +26,7 @@ t.test('entries are read newest first, all or from a sequence number on', async 
   t.same([...logOf(0).log.newestFirst()], [])
 })
 
-t.test('a sequence number is not used again, and a cursor of a removed entry holds', async (t) => {
+t.test('a sequence number is not reused, and the cursor of a removed entry stays valid', async (t) => {
   const { log, entries } = logOf(100)
   for (const entry of entries.splice(10, 80)) log.remove(entry)
   t.same([...log.newestFirst(50)], entries.slice(0, 10).toReversed())
@@ -35,7 +35,7 @@ t.test('a sequence number is not used again, and a cursor of a removed entry hol
   t.equal(append(log).sequence, 101)
 })
 
-t.test('whatever is added and removed, the log has what a list has', async (t) => {
+t.test('after any additions and removals, the log equals a plain list', async (t) => {
   fc.assert(fc.property(fc.array(fc.oneof(fc.constant(-1), fc.nat(300)), { maxLength: 400, size: 'max' }), fc.nat(400), (steps, cursor) => {
     const log = new OrderedLog<Entry>(({ sequence }) => sequence)
     const list: Entry[] = []
@@ -48,7 +48,7 @@ t.test('whatever is added and removed, the log has what a list has', async (t) =
   }), { numRuns: 200 })
 })
 
-t.test('removed entries are forgotten: a log through which many pass stays small', async (t) => {
+t.test('removed entries are forgotten: a log with many additions and removals stays small', async (t) => {
   const { log, entries } = logOf(100)
   let steps = 0
   const counted = new OrderedLog<Entry>(({ sequence }) => { steps++; return sequence })

@@ -59,7 +59,7 @@ t.test('the name of a live task is refused, also while it is cancelling, and not
   t.equal(app.tasks.size, 1)
 })
 
-t.test('a promise that is refused and fails is logged, and is no unhandledRejection', async (t) => {
+t.test('a promise that is refused and rejects is logged, and causes no unhandledRejection', async (t) => {
   const { lines, logger } = logged('error')
   const app = await readyApp(t, {}, { logger })
   app.addTask(ignoresSignal, { name: 'a' })
@@ -72,7 +72,7 @@ t.test('a promise that is refused and fails is logged, and is no unhandledReject
     (message) => [message, 'A promise that addTask had refused has rejected']))
 })
 
-t.test('what is refused is not set going: a query that runs once it is awaited does not', async (t) => {
+t.test('refused work is not started: a lazy query is not awaited', async (t) => {
   const app = await readyApp(t)
   const query = { then () { t.fail('it was awaited') } }
   t.throws(() => app.addTask(query as unknown as Promise<void>, { ttl: 0 }), { code: 'FST_ERR_TASK_INVALID_OPTION' })
@@ -123,7 +123,7 @@ t.test('later cancels join the wait of the first', async (t) => {
   t.equal(task.signal.reason, 'first')
 })
 
-t.test('to cancel an unknown or an ended task resolves with false, and does not raise its error', async (t) => {
+t.test('cancelling an unknown or an ended task resolves to false, and does not reject with its error', async (t) => {
   const app = await readyApp(t)
   t.equal(await app.cancelTask('unknown'), false)
   const task = app.addTask(() => { throw new Error('its own') }, { name: 'failed' })
@@ -178,7 +178,7 @@ t.test('a promise that is handed over before ready is running', async (t) => {
   t.equal(await task, 1)
 })
 
-t.test('purge forgets what has ended, leaves what is live, and tells how many', async (t) => {
+t.test('purge removes ended tasks, keeps live ones, and returns how many', async (t) => {
   const app = await readyApp(t)
   const live = app.addTask(ignoresSignal, { name: 'live' })
   await app.addTask(() => 1, { name: 'a' })

@@ -46,7 +46,7 @@ t.test("without a request, a task logs with the option log, else with the app's 
 })
 
 for (const log of [null, {}, 'log', { child: () => {} }, { get child (): never { throw new Error('poisoned') } }] as any[]) {
-  t.test('a log that is no logger is refused', async (t) => {
+  t.test('a log option that is not a logger is refused', async (t) => {
     const app = await readyApp(t)
     t.throws(() => app.addTask(() => 1, { log }), { code: 'FST_ERR_TASK_INVALID_OPTION', message: /'log' must be a logger/ })
     t.equal(app.tasks.size, 0)

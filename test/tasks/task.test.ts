@@ -34,7 +34,7 @@ t.test('the function gets the instance and the task, and the instance as this', 
   t.ok(args[0] === app && args[1] === app && args[2] === task)
 })
 
-t.test('each who awaits a task gets its result, before and after its end', async (t) => {
+t.test('every await of a task gets its result, before and after its end', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(() => ({ a: 1 }))
   const [first, second] = await Promise.all([task, task])
@@ -42,7 +42,7 @@ t.test('each who awaits a task gets its result, before and after its end', async
   t.equal(await task, first)
 })
 
-t.test('an async function that returns a task is waited for with its result', async (t) => {
+t.test('an async function that returns a task resolves to its result', async (t) => {
   const app = await readyApp(t)
   const add = async (): Promise<string> => app.addTask(async () => 'the result')
   t.equal(await add(), 'the result')
@@ -98,7 +98,7 @@ t.test('a thenable that settles twice or throws afterwards settles the task once
   t.equal(ends, 1)
 })
 
-t.test('a poisoned then makes the task fail', async (t) => {
+t.test('a then that throws makes the task fail', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(() => ({ get then (): never { throw new Error('poisoned') } }))
   await t.rejects(Promise.resolve(task), { message: 'poisoned' })
@@ -134,7 +134,7 @@ t.test('the signal aborts once, with the reason of the first cancel', async (t) 
   t.equal(task.error, task.error)
 })
 
-t.test('a signal that is asked for after the cancel has aborted, with the reason', async (t) => {
+t.test('a signal read only after the cancel has aborted, with the reason', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(ignoresSignal)
   task.cancel('why')
@@ -157,7 +157,7 @@ for (const [title, work, state] of [
   })
 }
 
-t.test('a cancelled task that throws a reason that equals nothing ends as cancelled', async (t) => {
+t.test('a cancelled task that throws a NaN reason ends as cancelled', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(untilAborted)
   await started(task)
@@ -203,7 +203,7 @@ t.test('a heartbeat is refused once the task is being cancelled or has ended', a
   t.equal(done.heartbeat(), false)
 })
 
-t.test('progress is a copy, told to listeners, and stands when the task has ended', async (t) => {
+t.test('progress is a copy, is emitted, and is kept when the task has ended', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(() => 1, { name: 'a' })
   const value = { done: 1 }
@@ -241,7 +241,7 @@ t.test("a snapshot shows an error's code and message alone", async (t) => {
   t.same(cancelled.toJSON().error, { code: 'FST_ERR_TASK_CANCELLED', message: `Task '${cancelled.name}' was cancelled` })
 })
 
-t.test('a failure that nobody awaits is logged once at error, with the name and the error', async (t) => {
+t.test('an unawaited failure is logged once at error, with the name and the error', async (t) => {
   const { lines, logger } = logged()
   const app = await readyApp(t, {}, { logger })
   await ended(app.addTask(async () => { throw new Error('broken') }, { name: 'a' }))
@@ -249,7 +249,7 @@ t.test('a failure that nobody awaits is logged once at error, with the name and 
   t.same(errorLines.map(({ task, msg, err }) => [task, msg, err?.message]), [['a', 'Task failed', 'broken']])
 })
 
-t.test('a failure that is awaited is for the one who awaits it to log', async (t) => {
+t.test('an awaited failure is not logged', async (t) => {
   const { lines, logger } = logged()
   const app = await readyApp(t, {}, { logger })
   await t.rejects(Promise.resolve(app.addTask(async () => { throw new Error('broken') })), { message: 'broken' })
@@ -290,7 +290,7 @@ t.test('await using with a task that ignores its signal rejects after cancelTime
   await t.rejects(task[Symbol.asyncDispose](), { code: 'FST_ERR_TASK_CANCEL_TIMEOUT' })
 })
 
-t.test('a cancel in the very turn of the end changes nothing', async (t) => {
+t.test('a cancel in the turn in which the task ends changes nothing', async (t) => {
   const app = await readyApp(t)
   const task = app.addTask(() => 1, { name: 'a' })
   app.tasks.on('end', () => { t.equal(task.cancel(), false) })
@@ -298,7 +298,7 @@ t.test('a cancel in the very turn of the end changes nothing', async (t) => {
   t.equal(task.state, 'completed')
 })
 
-t.test('nothing is made for a task before it is asked for', async (t) => {
+t.test('signal, logger and promise are created lazily', async (t) => {
   const app = await readyApp(t)
   const { AbortController } = globalThis
   let controllers = 0
@@ -318,7 +318,7 @@ t.test('nothing is made for a task before it is asked for', async (t) => {
   t.same([controllers, loggers, timers], [1, 1, 0], 'once')
 })
 
-t.test('a failure that the logger cannot serialize ends the task, and is logged all the same', async (t) => {
+t.test('a failure that the logger cannot serialize ends the task, and is still logged', async (t) => {
   const lines: any[] = []
   const logger = {
     stream: { write: (line: string) => { lines.push(JSON.parse(line)) } },
@@ -349,7 +349,7 @@ t.test('whatever a logger does, the task ends and its name is free', async (t) =
   t.same(texts, ['Task failed: boom'])
 })
 
-t.test('a promise whose constructor getter throws fails its task, handed over or returned', async (t) => {
+t.test('a promise whose constructor getter throws fails its task, passed or returned', async (t) => {
   const app = await readyApp(t)
   const poisoned = (): Promise<number> => Object.defineProperty(Promise.resolve(1), 'constructor', { get () { throw new Error('poisoned') } })
   for (const task of [app.addTask(poisoned(), { name: 'a' }), app.addTask(poisoned)]) {
@@ -360,7 +360,7 @@ t.test('a promise whose constructor getter throws fails its task, handed over or
   await app.addTask(() => 1, { name: 'a' })
 })
 
-t.test('a then getter that throws makes no promise: nothing is added', async (t) => {
+t.test('work whose then getter throws is refused, and nothing is added', async (t) => {
   const app = await readyApp(t)
   t.throws(() => app.addTask({ get then (): never { throw new Error('poisoned') } } as any), { code: 'FST_ERR_TASK_INVALID_ARGUMENT' })
   t.throws(() => app.addTask(Object.defineProperty(Promise.resolve(), 'constructor', { get () { throw new Error('poisoned') } }), { ttl: 0 }), {
@@ -387,7 +387,7 @@ t.test('a snapshot has the reason of a cancel, if one was given', async (t) => {
   t.same(running.toJSON().reason, { message: 'why' })
 })
 
-t.test('a task whose reason cannot be looked at ends for those who wait, and can be sent', async (t) => {
+t.test('a task whose cancel reason has getters that throw still settles and can be serialized', async (t) => {
   const app = await readyApp(t)
   const reason = new Proxy({}, { get () { throw new Error('no look') } })
   const task = app.addTask(untilAborted, { name: 'a' })
@@ -399,7 +399,7 @@ t.test('a task whose reason cannot be looked at ends for those who wait, and can
   t.same(task.toJSON().reason, { message: 'An error that cannot be described' })
 })
 
-t.test('a cancel without a reason has one of Node, the same for the signal and the error', async (t) => {
+t.test("a cancel without a reason gets Node's own, the same for the signal and the error", async (t) => {
   const app = await readyApp(t)
   for (const isAsked of [true, false]) {
     const task = app.addTask(ignoresSignal)
@@ -428,7 +428,7 @@ t.test('updateProgress takes the value of an interface', async (t) => {
   t.same(task.progress, { done: 1 })
 })
 
-t.test('no way to fail leads to an unhandledRejection or a crash', async (t) => {
+t.test('no kind of failure causes an unhandledRejection or a crash', async (t) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [
     '--import', 'tsx', '--unhandled-rejections=throw', require.resolve('../fixtures/hostile-tasks.ts')
   ], { encoding: 'utf8', timeout: 30_000, env })

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { ended, ignoresSignal, logged, readyApp, started, untilAborted } from '../fixtures/app'
 
-t.test('a task that takes longer than its timeout is told to stop, and fails once it has stopped', async (t) => {
+t.test('the signal of a task that exceeds its timeout aborts, and the task fails once it has stopped', async (t) => {
   const app = await readyApp(t)
   let stop = (): void => {}
   const task = app.addTask((_app, { signal }) => new Promise<string>((resolve) => {
@@ -57,7 +57,7 @@ t.test('a task that is in time, fails or is cancelled before keeps its own outco
   t.equal(timers(), before)
 })
 
-t.test('a cancel that comes first stands, and cancelTask joins a stop by timeout', async (t) => {
+t.test('a cancel before the timeout decides the outcome, and cancelTask joins a stop by timeout', async (t) => {
   const app = await readyApp(t, { cancelTimeout: 5_000 })
   const first = app.addTask(async (_app, { signal }) => { await delay(40); signal.throwIfAborted() }, { timeout: 20 })
   await started(first)

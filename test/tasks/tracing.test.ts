@@ -62,7 +62,7 @@ t.test('runs are traced though the tracing channel has no hasSubscribers, as on 
   }
 })
 
-t.test('a store that is bound to the start of a run is there in the function', async (t) => {
+t.test('a store bound to the start of a run is available in the function', async (t) => {
   const app = await readyApp(t)
   const storage = new AsyncLocalStorage<string>()
   runChannel.start.bindStore(storage, ({ task }) => task.name)

@@ -11,14 +11,14 @@ t.test('the tasks are iterated in the order added, ended ones included', async (
   t.equal(app.tasks.size, 3)
 })
 
-t.test('the tasks are there to read alone', async (t) => {
+t.test('app.tasks is read-only', async (t) => {
   const app = await readyApp(t)
   app.addTask(untilAborted)
   t.same(Object.values(app.tasks).filter((value) => value instanceof Map), [])
   t.throws(() => { (app.tasks as { size: number }).size = 0 }, TypeError)
 })
 
-t.test('start, progress and end are told once each, with the task', async (t) => {
+t.test('start, progress and end are emitted once each, with the task', async (t) => {
   const app = await readyApp(t)
   const seen: unknown[] = []
   for (const event of ['start', 'progress', 'end'] as const) {
