@@ -1,7 +1,7 @@
 import type { TaskState } from '../../types/task'
 import type { ControlFilter } from '../shared/control-backend'
 import { FST_ERR_TASK_INVALID_BODY } from '../shared/errors'
-import { formatValue, type OptionCheck, type OptionChecks } from '../shared/option-checks'
+import { formatValue, integer, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 import { redactText } from '../shared/redaction'
 import { STATES } from './snapshot-schema'
 
@@ -11,7 +11,7 @@ import { STATES } from './snapshot-schema'
  */
 
 const text = (max = Infinity): OptionCheck => [
-  max === Infinity ? 'a non-empty string' : `a string of at most ${max} characters`,
+  max === Infinity ? 'a non-empty string' : `a string of 1 to ${max} characters`,
   (value) => typeof value === 'string' && value !== '' && value.length <= max
 ]
 const isState = (value: unknown): boolean => STATES.includes(value as never)
@@ -29,6 +29,7 @@ const NARROWING: OptionChecks = {
 const PROCESS: OptionChecks = { process: text() }
 const CANCEL: OptionChecks = { ...NARROWING, ...PROCESS, reason: text(1_000) }
 const QUEUE: OptionChecks = { queue: text() }
+const ADD: OptionChecks = { kind: text(1_000), data: ['anything', () => true], name: text(1_000), ttl: integer(1, undefined, ' (ms)') }
 
 /** @throws FST_ERR_TASK_INVALID_BODY naming the member that is wrong or unknown */
 function check (body: unknown, checks: OptionChecks): Record<string, unknown> {
@@ -54,4 +55,11 @@ export function readCancelBody (body: unknown, query: unknown): { filter: Contro
 /** @throws FST_ERR_TASK_INVALID_BODY */
 export function readQueueBody (body: unknown): { queue?: string } {
   return check(body ?? {}, QUEUE)
+}
+
+/** @throws FST_ERR_TASK_INVALID_BODY; the data is checked by the schema of its kind */
+export function readAddBody (body: unknown): { kind: string, data?: unknown, name?: string, ttl?: number } {
+  const { kind, ...rest } = check(body, ADD)
+  if (kind === undefined) throw new FST_ERR_TASK_INVALID_BODY("'kind' must say which kind of job to add")
+  return { kind: kind as string, ...rest }
 }

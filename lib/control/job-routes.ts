@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { ControlBackend, Snapshot } from '../shared/control-backend'
-import { readQueueBody } from './bodies'
+import { readAddBody, readQueueBody } from './bodies'
 import { describedOnly, send } from './json'
 import type { NameAction } from './name-routes'
 import * as schemas from './schemas'
@@ -26,7 +26,7 @@ export const retryAction = (retry: NonNullable<ControlBackend['retry']>, toPubli
 })
 
 export function addAddRoute (app: FastifyInstance, add: NonNullable<ControlBackend['add']>, toPublic: ToPublic): void {
-  app.post<{ Body: { kind: string, data?: unknown, name?: string, ttl?: number } }>('/', {
+  app.post('/', {
     schema: routeSchema({
       summary: 'Add a job',
       body: schemas.addBodySchema,
@@ -36,13 +36,14 @@ export function addAddRoute (app: FastifyInstance, add: NonNullable<ControlBacke
           headers: { Location: { type: 'string', description: 'Where the job is shown' } },
           ...jobSnapshotSchema
         },
-        400: errorSchema('Unknown job kind, or data does not match its schema'),
+        400: errorSchema('Unknown job kind, data that does not match its schema, or a member that is unknown or has a wrong value'),
         409: errorSchema('The name belongs to a live job'),
         503: errorSchema('The job store is unavailable')
       }
-    })
+    }),
+    ...describedOnly
   }, async (request, reply) => {
-    const { kind, data, name, ttl } = request.body
+    const { kind, data, name, ttl } = readAddBody(request.body)
     const job = await add(kind, data, { name, ttl })
     const here = request.url.split('?', 1)[0].replace(/\/?$/, '/')
     reply.header('location', here + encodeURIComponent(job.name))

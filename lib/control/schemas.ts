@@ -31,7 +31,7 @@ export const listQuerySchema = {
     limit: { type: 'integer', minimum: 1, maximum: 1_000, default: 100, description: 'The most tasks in the page' },
     after: { type: 'string', description: 'The `next` of the page before' },
     ...filters,
-    q: { type: 'string', description: 'Only tasks whose name contains this' },
+    q: { type: 'string', description: 'Only tasks whose name contains this, in upper or lower case' },
     name: { ...list(string), description: 'Only tasks of these names' },
     summary: { type: 'boolean', description: 'Whether to add a summary of all tasks' }
   }

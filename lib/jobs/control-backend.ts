@@ -1,5 +1,7 @@
-import type { ControlBackend, ControlFilter, Counts, Found, Summary } from '../shared/control-backend'
-import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE } from '../shared/errors'
+import { contains, type ControlBackend, type ControlFilter, type Counts, type Found, type Summary } from '../shared/control-backend'
+import {
+  FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE, FST_ERR_TASK_INVALID_BODY, FST_ERR_TASK_INVALID_CURSOR
+} from '../shared/errors'
 import { processIdentity, processNumbers } from '../shared/process-info'
 import { timers } from '../shared/timers'
 import type { JobEvents } from './events'
@@ -33,7 +35,7 @@ export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents
         const { jobs, next } = await open().page({ limit, after, states: filter.states, matches: (job) => matches(job, filter) })
         return { tasks: jobs.map((job) => job.toJSON()), next }
       } catch (error) {
-        if (error instanceof RangeError) throw badRequest('after', 'the cursor of a page before', String(after))
+        if (error instanceof RangeError) throw new FST_ERR_TASK_INVALID_CURSOR()
         throw error
       }
     },
@@ -52,7 +54,7 @@ export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents
       return { ...job.toJSON(), ...hasStopped ? { state: 'cancelled', endedAt: Date.now(), lease: undefined } : { state: 'cancelling' } }
     },
     async cancelAll (filter, reason) {
-      if (Object.values(filter).every((value) => value === undefined)) throw badRequest('filter', 'a filter that is not empty', '{}')
+      if (Object.values(filter).every((value) => value === undefined)) throw new FST_ERR_TASK_INVALID_BODY('an empty filter would cancel all jobs')
       const remaining: string[] = []
       let cancelled = 0
       const stopping: Array<Promise<void>> = []
@@ -112,7 +114,7 @@ function matches ({ name, state }: Job, { states, group, prefix, q, names }: Con
   return group === undefined &&
     (states === undefined || states.includes(state)) &&
     (prefix === undefined || name.startsWith(prefix)) &&
-    (q === undefined || name.includes(q)) &&
+    (q === undefined || contains(name, q)) &&
     (names === undefined || names.includes(name))
 }
 
@@ -136,8 +138,4 @@ function withStack (job: Job): Found {
   const snapshot = job.toJSON()
   if (job.state !== 'failed') return snapshot
   return { ...snapshot, error: { ...snapshot.error!, stack: job.error!.stack } as Found['error'] }
-}
-
-function badRequest (argument: string, expected: string, got: string): Error {
-  return Object.assign(new FST_ERR_JOB_INVALID_ARGUMENT(argument, expected, got), { statusCode: 400 })
 }

@@ -17,7 +17,7 @@ export interface ControlFilter {
   group?: string
   /** What the name begins with. */
   prefix?: string
-  /** What the name contains. */
+  /** What the name contains, in upper or lower case. */
   q?: string
   /** The names themselves: for those that no URL can hold, such as `.`. */
   names?: readonly string[]
@@ -96,6 +96,8 @@ export type ControlEvent = 'snapshot' | 'start' | 'progress' | 'end'
 export interface ControlBackend {
   /** It serves several processes, and some may not answer. */
   readonly spansProcesses?: true
+  /** The `id` of the process whose tasks these are, if it serves one. */
+  readonly processId?: string
   /** @throws with 400 for a cursor that it did not make */
   list (query: ListQuery): Page | Promise<Page>
   summary (): Summary | Promise<Summary>
@@ -153,4 +155,9 @@ export const kJobsControlBackend = Symbol.for('fastify-tasks.jobs-control-backen
 export function controlBackendOf (app: FastifyInstance, key: symbol): ControlBackend | undefined {
   // Not `getDecorator`: Fastify 5.0 has none.
   return (app as unknown as Record<symbol, ControlBackend | undefined>)[key]
+}
+
+/** Whether a name has this in it, for people who search: in upper or lower case. */
+export function contains (name: string, q: string): boolean {
+  return name.toLowerCase().includes(q.toLowerCase())
 }

@@ -3,7 +3,7 @@ import {
   FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE
 } from '../shared/errors'
 import { clip } from '../shared/redaction'
-import type { Cancelled, ControlBackend, ControlEvent, ControlFilter, ListQuery, LiveEntry, Page, Snapshot, Summary } from '../shared/control-backend'
+import { contains, type Cancelled, type ControlBackend, type ControlEvent, type ControlFilter, type ListQuery, type LiveEntry, type Page, type Snapshot, type Summary } from '../shared/control-backend'
 import { processNumbers } from '../shared/process-info'
 import { timers } from '../shared/timers'
 import type { ProcessIdentity } from '../../types/process'
@@ -20,14 +20,23 @@ const CANCEL_BATCH = 500
 /** Of the tasks that a feed begins with. */
 const LIVE_PAGE = 100
 
-/** What routes, feed and dashboard serve with `serve: 'tasks'`: the tasks of this process. Cursors are the sequence numbers of tasks. */
+/** What routes, feed and dashboard serve with `serve: 'tasks'`: the tasks of this process. */
 export class TasksBackend implements ControlBackend {
-  constructor (private readonly registry: TaskRegistry, private readonly identity: ProcessIdentity) {}
+  /** Cursors are sequence numbers of tasks, behind what tells them from those of another process, or of the one before a restart. */
+  private readonly mark: string
+
+  constructor (private readonly registry: TaskRegistry, private readonly identity: ProcessIdentity) {
+    this.mark = `${identity.id.slice(0, 8)}.`
+  }
+
+  get processId (): string {
+    return this.identity.id
+  }
 
   // --- to read ---
 
   async list ({ limit, after, ...filter }: ListQuery): Promise<Page> {
-    const before = readCursor(after)
+    const before = this.readCursor(after)
     const found: Task[] = []
     if (!this.matchesNone(filter)) {
       // One more than the page holds tells whether there is a next.
@@ -37,7 +46,7 @@ export class TasksBackend implements ControlBackend {
       }
     }
     const tasks = found.slice(0, limit)
-    const cursors = tasks.map((task) => String(Task.sequenceOf(task)))
+    const cursors = tasks.map((task) => this.mark + Task.sequenceOf(task))
     return { tasks: tasks.map((task) => task.toJSON()), cursors, next: found.length > limit ? cursors.at(-1) : undefined }
   }
 
@@ -85,6 +94,14 @@ export class TasksBackend implements ControlBackend {
   private matchesNone ({ states }: ControlFilter): boolean {
     const { counts } = this.registry
     return states?.every((state) => counts[state] === 0) === true
+  }
+
+  /** @throws FST_ERR_TASK_INVALID_CURSOR */
+  private readCursor (after: string | undefined): number {
+    if (after === undefined) return Infinity
+    const sequence = after.slice(this.mark.length)
+    if (!after.startsWith(this.mark) || !/^[1-9]\d{0,14}$/.test(sequence)) throw new FST_ERR_TASK_INVALID_CURSOR()
+    return Number(sequence)
   }
 
   private find (name: string): Task {
@@ -165,18 +182,11 @@ export class TasksBackend implements ControlBackend {
   }
 }
 
-/** @throws FST_ERR_TASK_INVALID_CURSOR */
-function readCursor (after: string | undefined): number {
-  if (after === undefined) return Infinity
-  if (!/^[1-9]\d{0,14}$/.test(after)) throw new FST_ERR_TASK_INVALID_CURSOR()
-  return Number(after)
-}
-
 function matches ({ name, state, group }: Task, filter: ControlFilter): boolean {
   return (filter.states === undefined || filter.states.includes(state)) &&
     (filter.group === undefined || filter.group === group) &&
     (filter.prefix === undefined || name.startsWith(filter.prefix)) &&
-    (filter.q === undefined || name.includes(filter.q))
+    (filter.q === undefined || contains(name, filter.q))
 }
 
 function withStack (task: Task): Snapshot {

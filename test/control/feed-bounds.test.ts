@@ -200,6 +200,7 @@ async function backendApp (t: Test, live: ControlBackend['live']) {
   let onGone!: (process: any) => void
   const exposed: unknown[] = []
   app.decorate(kJobsControlBackend, {
+    spansProcesses: true,
     live,
     exposeErrors: () => exposed.push(true),
     subscribe (listen: typeof listener, gone: typeof onGone) {

@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import tasksFeed from '../../lib/control/feed'
+import tasksRoutes from '../../lib/control/routes'
 import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 import { join } from '../fixtures/feed-client'
 
@@ -53,6 +54,35 @@ t.test('a client receives the live tasks, then the events', async (t) => {
   ])
   t.same(client.messages[3].task.error, { code: 'E_DB' })
   t.equal(client.messages.length, 4)
+})
+
+t.test('a client that means another process is told nothing, and one that means this one everything', async (t) => {
+  const app = await appWithTasks(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const address = await listen(app)
+  const { id } = (await app.inject('/tasks?summary=true')).json().summary.process
+  await started(app.addTask(untilAborted, { name: 'idle' }))
+  const [other, own] = await Promise.all(['other', id].map((process) => join(`ws://${address}/feed?process=${process}`)))
+  await own.until(1)
+  app.addTask(untilAborted, { name: 'next' })
+  t.match(await own.until(2), [{ event: 'snapshot', task: { name: 'idle' } }, { event: 'start', task: { name: 'next' } }])
+  // Behind all that it would have been sent.
+  const ponged = once(other.socket, 'pong')
+  other.socket.ping()
+  await ponged
+  t.same(other.messages, [])
+})
+
+t.test('what a client says is ignored, and a message of more than 1,024 bytes ends its connection', async (t) => {
+  const app = await appWithTasks(t)
+  await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
+  const { socket } = await join(`ws://${await listen(app)}/feed`)
+  socket.send('x'.repeat(1_024))
+  socket.ping()
+  await once(socket, 'pong')
+  socket.send('x'.repeat(1_025))
+  t.equal((await once(socket, 'close'))[0], 1009)
 })
 
 t.test('error messages are sent only with exposeErrors', async (t) => {

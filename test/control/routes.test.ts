@@ -152,7 +152,7 @@ t.test('the list is filtered by states, group, prefix, part of the name, and nam
   const app = await appWithTasks(t)
   await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
   await app.ready()
-  for (const [name, group] of [['report:1', 'a'], ['report:2', 'b'], ['mail:1', 'a'], ['.', undefined], ['a,b', undefined]] as const) app.addTask(untilAborted, { name, group })
+  for (const [name, group] of [['report:1', 'a'], ['report:2', 'b'], ['mail:1', 'a'], ['.', undefined], ['B', undefined], ['a,b', undefined]] as const) app.addTask(untilAborted, { name, group })
   await Promise.allSettled([app.addTask(() => { throw new Error() }, { name: 'failed' })])
   for (const [query, expected] of [
     ['group=a', ['mail:1', 'report:1']],
@@ -163,15 +163,70 @@ t.test('the list is filtered by states, group, prefix, part of the name, and nam
     ['name=.', ['.']],
     ['name=report:1&name=.&name=a,b&name=no&name=.', ['a,b', '.', 'report:1']],
     ['name=report:1&name=.&limit=1', ['.', 'report:1']],
+    ['q=PORT', ['report:2', 'report:1']],
+    ['q=b', ['a,b', 'B']],
     ['state=failed', ['failed']],
     ['state=failed,running&prefix=f', ['failed']],
     ['state=failed&state=completed', ['failed']],
     ['state=cancelled', []],
-    ['process=any', null]
-  ] as const) {
-    if (expected !== null) t.same((await walk(app, query)).flat(), expected, query)
-    else t.equal((await app.inject(`/tasks?${query}`)).statusCode, 200, query)
+    ['stat=failed&prefix=m', ['mail:1']]
+  ] as const) t.same((await walk(app, query)).flat(), expected, query)
+})
+
+t.test('a process that is meant and is another has none of the tasks, and is named as missing', async (t) => {
+  const app = await appWithTasks(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.ready()
+  const ask = async (method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) => {
+    const reply = await app.inject({ method, url: `/tasks${url}`, payload })
+    return [reply.statusCode, reply.body === '' ? undefined : reply.json()]
   }
+  const { id } = (await app.inject('/tasks?summary=true')).json().summary.process
+  const [one, two] = [app.addTask(untilAborted, { name: 'one', group: 'g', ttl: 60_000 }), app.addTask(untilAborted, { name: 'two', group: 'g' })]
+  const over = app.addTask(() => {}, { name: 'over' })
+  await over
+
+  const missing = ['other']
+  t.same(await ask('GET', '?process=other'), [200, { tasks: [], missing }])
+  t.match(await ask('GET', '?process=other&summary=true'), [200, { tasks: [], missing, summary: { counts: { running: 2 } } }])
+  t.same(await ask('POST', '/cancel', { group: 'g', process: 'other' }), [200, { cancelled: 0, remaining: [], missing }])
+  t.same(await ask('POST', '/cancel?process=other', { group: 'g' }), [200, { cancelled: 0, remaining: [], missing }])
+  t.same(await ask('POST', '/purge?process=other'), [200, { purged: 0, missing }])
+  for (const [method, url] of [['GET', '/one'], ['DELETE', '/one'], ['POST', '/one/heartbeat'], ['GET', '/over']] as const) {
+    t.match(await ask(method, `${url}?process=other`), [404, { code: 'FST_ERR_TASK_NOT_FOUND' }], `${method} ${url}`)
+  }
+  t.same([one.state, two.state, app.tasks.size], ['running', 'running', 3])
+
+  t.match(await ask('GET', `?process=${id}`), [200, { tasks: [{ name: 'over' }, { name: 'two' }, { name: 'one' }], missing: undefined }])
+  t.match(await ask('GET', `/one?process=${id}`), [200, { name: 'one' }])
+  t.equal((await ask('POST', `/one/heartbeat?process=${id}`))[0], 204)
+  t.match(await ask('DELETE', `/one?process=${id}`), [200, { state: 'cancelled' }])
+  t.same(await ask('POST', '/cancel', { group: 'g', process: id }), [200, { cancelled: 1, remaining: [] }])
+  t.same(await ask('POST', `/purge?process=${id}`), [200, { purged: 3 }])
+})
+
+t.test('jobs are of no process: one that is meant has none', async (t) => {
+  const app = await appWithTasks(t)
+  const job = { name: 'a', kind: 'k', attempts: 0, state: 'pending' as const, createdAt: 1 }
+  app.decorate(kJobsControlBackend, { get: () => job, cancelAll: async () => ({ cancelled: 1, remaining: [] }) })
+  await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
+  t.match((await app.inject('/jobs/a?process=any')).json(), { statusCode: 404, code: 'FST_ERR_JOB_NOT_FOUND', message: "Job 'a' was not found" })
+  t.same((await app.inject({ method: 'POST', url: '/jobs/cancel', payload: { q: 'a', process: 'any' } })).json(), { cancelled: 0, remaining: [], missing: ['any'] })
+  t.same((await app.inject({ method: 'POST', url: '/jobs/cancel', payload: { q: 'a' } })).json(), { cancelled: 1, remaining: [] })
+})
+
+t.test('a cursor of another process, or of the one before a restart, is refused', async (t) => {
+  const [next, other] = await Promise.all([1, 2].map(async () => {
+    const app = await appWithTasks(t)
+    await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+    await app.ready()
+    for (let i = 0; i < 3; i++) app.addTask(untilAborted)
+    const { next } = (await app.inject('/tasks?limit=1')).json()
+    return { next, statusOf: async (after: string) => (await app.inject(`/tasks?after=${after}`)).json() }
+  }))
+  t.equal((await next.statusOf(next.next)).tasks.length, 2)
+  const damaged = [next.next.slice(0, -1), `${next.next}x`, next.next.slice(1), '3', '1.3']
+  for (const after of [other.next, ...damaged]) t.match(await next.statusOf(after), { statusCode: 400, code: 'FST_ERR_TASK_INVALID_CURSOR' }, after)
 })
 
 t.test('a page beside 100,000 tasks does not block the event loop, even if nothing matches', async (t) => {
@@ -224,6 +279,7 @@ t.test('all that match a filter are cancelled together', async (t) => {
     const reply = await app.inject({ method: 'POST', url: `/tasks/cancel${query}`, payload: payload as object })
     return { status: reply.statusCode, ...reply.json() }
   }
+  const { id } = (await app.inject('/tasks?summary=true')).json().summary.process
   const reasons: unknown[] = []
   const add = (name: string, group?: string): void => {
     app.addTask(async (_app, { signal }) => { await new Promise((resolve) => signal.addEventListener('abort', resolve)); reasons.push(signal.reason) }, { name, group })
@@ -241,7 +297,7 @@ t.test('all that match a filter are cancelled together', async (t) => {
     [{ state: [] }, /'state'/], [{ state: 'asleep' }, /'state'/], [{ state: ['running', 'asleep'] }, /'state'/],
     [{ names: [] }, /'names'/], [{ names: 'a' }, /'names'/], [{ names: [1] }, /'names'/], [{ names: new Array(1_001).fill('a') }, /'names' must be a list of 1 to 1000 strings/],
     [{ group: 'many', prefx: 'x' }, /'prefx' must be one of group, state, prefix, q, names, process, reason/],
-    [{ group: 'many', reason: 'x'.repeat(1_001) }, /'reason' must be a string of at most 1000 characters, got 'x{100}'/],
+    [{ group: 'many', reason: 'x'.repeat(1_001) }, /'reason' must be a string of 1 to 1000 characters, got 'x{100}'/],
     [{ ['x'.repeat(500_000)]: 1 }, /^.{1,400}$/],
     [[], /it must be a JSON object/], [undefined, /it must be a JSON object/]
   ] as const) {
@@ -257,7 +313,7 @@ t.test('all that match a filter are cancelled together', async (t) => {
   t.same(await cancel({ names: ['.', '..', 'no'] }), { status: 200, cancelled: 2, remaining: [] })
   t.match(reasons.at(-1) as object, { code: 'FST_ERR_TASK_CANCEL_REQUESTED', name: 'AbortError' })
   t.same(await cancel({ q: 'port' }), { status: 200, cancelled: 1, remaining: [] })
-  t.same(await cancel({ prefix: 'mail:', state: 'running' }, '?process=this'), { status: 200, cancelled: 1, remaining: [] })
+  t.same(await cancel({ prefix: 'mail:', state: 'running' }, `?process=${id}`), { status: 200, cancelled: 1, remaining: [] })
   t.same(await cancel({ state: ['pending', 'running'] }), { status: 200, cancelled: 0, remaining: ['ignores'] })
   t.match((await app.inject('/tasks/ignores')).json(), { state: 'cancelling', reason: { code: 'FST_ERR_TASK_CANCEL_REQUESTED' } })
   t.same((await app.inject('/tasks/many:0')).json().reason, {})
@@ -276,6 +332,19 @@ t.test('a name that no path can hold is taken from the query', async (t) => {
     t.equal((await ask('POST', `${'x'.repeat(200)}/heartbeat`)).status, 204)
     t.match(await (await ask('DELETE', '-')).json(), { name, state: 'cancelled' })
   }
+})
+
+t.test('a name that no URL can hold is cancelled by the body', async (t) => {
+  const app = await appWithTasks(t)
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  const address = await listen(app)
+  const names = ['\ud800', 'n'.repeat(20_000)]
+  for (const name of names) await started(app.addTask(untilAborted, { name }))
+  t.equal((await fetch(`http://${address}/tasks/${names[1]}`)).status, 431)
+  const reply = await fetch(`http://${address}/tasks/cancel`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ names })
+  })
+  t.same(await reply.json(), { cancelled: 2, remaining: [] })
 })
 
 t.test('a preSerialization hook of the app does not wrap these replies', async (t) => {
@@ -473,9 +542,15 @@ t.test('jobs are served from their own backend', async (t) => {
   t.same(reply.json(), job)
   t.match(added, [['k', { id: 1 }, { name: 'a/b' }]])
   t.equal((await app.inject({ method: 'POST', url: '/jobs/', payload: { kind: 'k' } })).headers.location, '/jobs/a%2Fb')
-  for (const payload of [undefined, {}, { kind: '' }, { kind: 'k', name: '' }, { kind: 'k', ttl: 0 }, { kind: 'k', ttl: 1.5 }]) {
-    t.equal((await app.inject({ method: 'POST', url: '/jobs', payload })).statusCode, 400, JSON.stringify(payload))
+  for (const payload of [
+    undefined, [], {}, { kind: '' }, { kind: 1 }, { kind: 'k', name: '' }, { kind: 'k', name: 'n'.repeat(1_001) }, { kind: 'k', name: null },
+    { kind: 'k', ttl: 0 }, { kind: 'k', ttl: 1.5 }, { kind: 'k', ttl: '5' }, { kind: 'k', nmae: 'x' }, { kind: 'k', delay: 5 }
+  ]) {
+    const refused = await app.inject({ method: 'POST', url: '/jobs', payload })
+    t.match(refused.json(), { statusCode: 400, code: 'FST_ERR_TASK_INVALID_BODY' }, JSON.stringify(payload))
   }
+  t.match((await app.inject({ method: 'POST', url: '/jobs', payload: { kind: 'k', nmae: 'x' } })).json().message, /'nmae' must be one of kind, data, name, ttl/)
+  t.equal(added.length, 2)
 })
 
 t.test("an app's own error handler and hooks answer with the bodies they choose", async (t) => {

@@ -45,7 +45,9 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
   function join (socket: WebSocket, request: FastifyRequest): void {
     // Other parameters of the URL, such as a token, are not part of the filter.
     const { group, prefix, process, snapshots } = request.query as FeedQuery
-    const leave = broadcast.join(socket, { group, prefix, process, snapshots }, (reason, error) => {
+    // Where one process is served, snapshots do not name it.
+    const other = process === backend.processId ? undefined : process
+    const leave = broadcast.join(socket, { group, prefix, process: other, snapshots }, (reason, error) => {
       request.log.info({ reason, err: error }, 'A client of the feed was dropped')
     })
     socket.on('close', leave)
