@@ -2,7 +2,7 @@ import type { Line } from './journal'
 
 /** How long a process may take to end, and the fleet to do what it is asked once the store is whole again. In ms. */
 const EXIT = 15_000
-const RECOVERY = 30_000
+const RECOVERY = 15_000
 
 /** What the journal has of a job. */
 class History {
@@ -94,12 +94,17 @@ function problemsOfFleet (lines: Line[]): string[] {
   ]
 }
 
-/** After each fault of the store, how long until a job that was added after it had ended. */
+/** After each fault of the store, how long until a job was added, and one that was started since had ended. */
 function recoveries (lines: Line[]): Array<{ kind: string, after: number }> {
-  const addedAt = new Map(lines.filter(({ event }) => event === 'adding').map(({ name, at }) => [name, at]))
-  const ends = lines.filter(({ event }) => event === 'end').map(({ name, at }) => ({ at, addedAt: addedAt.get(name)! }))
+  const beginnings = new Map<string, number>()
+  const steps: Array<{ event: string, at: number, since: number }> = []
+  for (const { event, at, name, run } of lines) {
+    if (event === 'adding' || event === 'start') beginnings.set(run ?? name, at)
+    if (event === 'added' || event === 'end') steps.push({ event, at, since: beginnings.get(run ?? name)! })
+  }
+  const first = (event: string, from: number): number => steps.find((step) => step.event === event && step.since > from)?.at ?? Infinity
   return lines.filter(({ event, of }) => event === 'healed' && of === 'store').map(({ kind, at }) => (
-    { kind, after: Math.round((ends.find((end) => end.addedAt > at)?.at ?? Infinity) - at) }
+    { kind, after: Math.round(Math.max(first('added', at), first('end', at)) - at) }
   ))
 }
 

@@ -15,6 +15,9 @@ export interface Plan {
   isRetried?: true
 }
 
+/** Of a job, what somebody is told. */
+interface Told { name: string, state: string, result?: any, error?: any, attempts?: number, endedAt?: number }
+
 /** How long between two adds of a client, in ms. */
 const INTERVAL = 40
 const ATTEMPTS = 3
@@ -138,7 +141,7 @@ export class Load {
     }
   }
 
-  #tell (via: 'wait' | 'event' | 'get', { name, state, result, error }: { name: string, state: string, result?: any, error?: any }): void {
-    this.journal.write('told', { name, via, state, run: result?.run, code: error?.code, message: error?.message })
+  #tell (via: 'wait' | 'event' | 'get', { name, state, result, error, attempts, endedAt }: Told): void {
+    this.journal.write('told', { name, via, state, run: result?.run, code: error?.code, message: error?.message, attempts, endedAt })
   }
 }
