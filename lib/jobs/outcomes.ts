@@ -20,6 +20,8 @@ interface Pending {
   /** What waits for those to be written. */
   noted: Deferred
   ends: Ended[]
+  /** Those that the store was given, and has not confirmed. */
+  unconfirmed: Ended[]
   writing: Promise<void> | undefined
   timer: NodeJS.Timeout | undefined
 }
@@ -66,11 +68,17 @@ export class Outcomes {
   async find (queue: string, ids: string[]): Promise<Map<string, Ended>> {
     const found = await this.#generations.read(queue, ids.map(fieldOfId))
     const ends = new Map<string, Ended>()
-    for (const ended of found.flat().map((text): Ended => JSON.parse(text))) {
+    for (const ended of [...found.flat().map((text): Ended => JSON.parse(text)), ...this.#unwritten(queue, new Set(ids))]) {
       const { endedAt = 0 } = ends.get(ended.id) ?? {}
       if (ended.endedAt >= endedAt) ends.set(ended.id, ended)
     }
     return ends
+  }
+
+  /** A store that answers may take nothing for a while. */
+  #unwritten (queue: string, ids: Set<string>): Ended[] {
+    const { ends, unconfirmed } = this.#of(queue)
+    return [...unconfirmed, ...ends].filter(({ id }) => ids.has(id))
   }
 
   /** The ids of the jobs that had this name last. BullMQ may have no record of some. */
@@ -83,6 +91,7 @@ export class Outcomes {
   async forget (queue: string, id: string): Promise<void> {
     const pending = this.#of(queue)
     pending.ends = pending.ends.filter((ended) => ended.id !== id)
+    pending.unconfirmed = pending.unconfirmed.filter((ended) => ended.id !== id)
     await this.#generations.remove(queue, [fieldOfId(id)])
   }
 
@@ -98,7 +107,7 @@ export class Outcomes {
 
   #of (queue: string): Pending {
     let pending = this.#pending.get(queue)
-    if (pending === undefined) this.#pending.set(queue, pending = { starts: new Map(), noted: deferred(), ends: [], writing: undefined, timer: undefined })
+    if (pending === undefined) this.#pending.set(queue, pending = { starts: new Map(), noted: deferred(), ends: [], unconfirmed: [], writing: undefined, timer: undefined })
     return pending
   }
 
@@ -125,16 +134,18 @@ export class Outcomes {
       const { noted } = pending
       pending.starts.clear()
       pending.noted = deferred()
-      const ends = pending.ends.splice(0)
+      const ends = pending.unconfirmed = pending.ends.splice(0)
       try {
         await Promise.all([this.#writeCompleted(queue, starts, ends), this.#writeFailed(queue, ends)])
         noted.resolve()
+        pending.unconfirmed = []
       } catch {
         // A store that is away delays no job.
         noted.resolve()
         // Closing ends it: then nothing is answered any more, and nothing is to be kept.
         if (this.#engine.isClosing) break
-        pending.ends.unshift(...ends)
+        pending.ends.unshift(...pending.unconfirmed)
+        pending.unconfirmed = []
         for (const [name, id] of starts) if (!pending.starts.has(name)) pending.starts.set(name, id)
         await new Promise((resolve) => timers.setTimeout(resolve, RETRY_INTERVAL, undefined))
       }

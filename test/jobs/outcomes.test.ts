@@ -65,6 +65,28 @@ t.test('a job is not done before it can be found by its name, and a store that i
   t.equal(await outcomes.afterNoting(other, Promise.resolve(8)), 8)
 })
 
+t.test('an end that the store has not taken yet is known where it was told', async (t) => {
+  const { queue, outcomes } = partsOf()
+  const backend = queue.getBackend()
+  const { forQueue } = backend
+  let refuse = (_error: Error): void => {}
+  backend.forQueue = (name) => ({ ...forQueue.call(backend, name), setQueueMeta: () => new Promise((_resolve, reject) => { refuse = reject }) }) as any
+  for (const id of ['one', 'other']) {
+    outcomes.record('default', { id, name: id, kind: 'kind', attempts: 1, createdAt: 1, endedAt: 2, state: 'completed' })
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  const known = async (): Promise<string[]> => [...(await outcomes.find('default', ['one', 'other', 'unknown'])).keys()]
+  backend.forQueue = forQueue
+  t.same(await known(), ['one', 'other'])
+  await outcomes.forget('default', 'one')
+  t.same(await known(), ['other'])
+  refuse(new Error('takes no writes'))
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  t.same(await known(), ['other'])
+  await outcomes.flush()
+  t.same(await known(), ['other'])
+})
+
 t.test('an end is written with the next start, or soon; at once when its record may go at once', async (t) => {
   for (const [opts, how, isUrgent] of [
     [{}, { result: 1 }, false], [{ removeOnComplete: true }, { result: 1 }, true], [{ removeOnComplete: true }, { error: new Error('no') }, false],
