@@ -38,7 +38,8 @@ function problemsOf (history: History, stalls: Stall[], isPurged: boolean): stri
   const { told } = history
   const outcomes = told.filter(({ state }) => state !== 'gone')
 
-  if (history.has('added') && !history.has('end') && outcomes.length === 0) report('was lost')
+  // One that was removed by a cancel that was told to have failed may be gone without a trace.
+  if (history.has('added') && !history.has('end') && !history.has('cancelling') && outcomes.length === 0) report('was lost')
   if (history.has('unsettled')) report('was waited for in vain')
   if (history.has('live')) report('is stuck')
   if (history.has('get failed')) report(`could not be looked up: ${history.of('get failed')[0].code}`)
@@ -65,7 +66,7 @@ function liesIn ({ at, state, run, code }: Line, history: History, isPurged: boo
   if (state === 'completed') return history.of('end').some((end) => end.run === run && end.at < at) ? undefined : 'never returned that'
   if (state === 'cancelled') return history.of('cancelling').some((cancelling) => cancelling.at < at) ? undefined : 'nobody has cancelled it'
   if (state === 'failed') return code === 'PLANNED' && history.of('fail').some((fail) => fail.at < at) ? undefined : 'it has not failed'
-  if (state === 'gone') return isPurged ? undefined : 'nobody has removed it'
+  if (state === 'gone') return isPurged || history.has('cancelling') ? undefined : 'nobody has removed it'
   return 'has not ended'
 }
 

@@ -24,6 +24,8 @@ const ATTEMPTS = 3
 const KINDS = ['work', 'work', 'work', 'work', 'restless', 'rare']
 /** How long the fleet may take for what is left, once nothing is broken any more. In ms. */
 const DRAIN = 90_000
+/** How long the schedule may take to go on. In ms. */
+const SCHEDULE = 5_000
 
 const STATES: Record<string, string> = { FST_ERR_JOB_CANCELLED: 'cancelled', FST_ERR_JOB_RECORD_GONE: 'gone' }
 
@@ -39,7 +41,6 @@ export class Load {
     this.#random = new Random(seed)
     app.jobEvents.on('end', (job) => { if (job.kind !== 'tick') this.#tell('event', job) })
     this.#run()
-    app.scheduleJob('tick', { kind: 'tick', every: 1_000 }).catch(() => {})
   }
 
   stop (): void {
@@ -59,8 +60,7 @@ export class Load {
       live = await this.#live().catch(() => ['unknown'])
     }
     for (const name of live) this.journal.write('live', { name })
-    await this.app.scheduleJob('tick', { kind: 'tick', every: 1_000 })
-    await sleep(3_000)
+    await sleep(SCHEDULE)
     for (const name of this.#added) {
       const job = await this.app.getJob(name).catch((error) => this.journal.write('get failed', { name, code: error.code }))
       if (job !== undefined) this.#tell('get', job)

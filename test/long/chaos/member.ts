@@ -50,7 +50,10 @@ async function boot (): Promise<void> {
   if (settings.hasAllKinds) app.defineJob('rare', work, { backoff: 100 })
   app.defineJob('tick', () => journal.write('tick'))
   await app.ready()
-  if (settings.role === 'client') load = new Load(app, journal, settings.seed)
+  if (settings.role === 'client') {
+    await app.scheduleJob('tick', { kind: 'tick', every: 1_000 })
+    load = new Load(app, journal, settings.seed)
+  }
   process.send!('ready')
 }
 
