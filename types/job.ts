@@ -10,8 +10,8 @@ export type JobData<Kinds, K> = K extends keyof Kinds ? Kinds[K] extends { data:
 export type JobResult<Kinds, K> = K extends keyof Kinds ? Kinds[K] extends { result: infer R } ? R : any : any
 
 /**
- * The work of a job: that of a task, and its data. It may run more than once (a process can die before the engine has heard
- * of the result), so what it does must be safe to repeat: `job.attempts` and `job.name` help.
+ * The work of a job: that of a task, and its data. It may run more than once (a process can die before BullMQ has stored
+ * the result), so what it does must be safe to repeat: `job.attempts` and `job.name` help.
  */
 export type JobHandler<D = any, R = any> = (this: FastifyInstance, app: FastifyInstance, task: Task, data: D, job: RunningJob) => R | PromiseLike<R>
 
@@ -28,14 +28,14 @@ export interface EngineJobOptions extends DefaultJobOptions {
   telemetry?: { metadata?: string, omitContext?: boolean }
 }
 
-/** What `app.defineJob` takes besides the handler: the engine's own defaults for jobs of the kind, and two options more. */
+/** Options of `app.defineJob`: BullMQ's defaults for jobs of the kind, and some more. */
 export interface JobDefinition extends EngineJobOptions {
   /** The queue that jobs of the kind are in, one of `queues` in the processes that work it. Default `'default'`. */
   queue?: string
   /**
-   * What becomes of a job of the kind that runs when its process closes. `'wait'`, the default: it is given `closeTimeout` to finish,
+   * What happens to a running job of the kind when its process closes. `'wait'`, the default: it is given `closeTimeout` to finish,
    * then its signal aborts and it is returned to the queue. `'cancel'`: its signal aborts at once. What the handler returns after
-   * that, other than `undefined`, is the result all the same.
+   * that, other than `undefined`, is still the result.
    */
   onClose?: 'wait' | 'cancel'
   /** How long after it was added (and its `delay`) a job of the kind may be started, in ms. */
@@ -68,7 +68,7 @@ export interface JobEvents {
   end: [job: Job]
 }
 
-/** How many jobs there are in each of the engine's states. */
+/** How many jobs there are in each of BullMQ's states. */
 export type JobCounts = Record<'waiting' | 'prioritized' | 'delayed' | 'paused' | 'active' | 'completed' | 'failed', number>
 
 /** One of those that `app.addJobs` adds. */
@@ -76,7 +76,7 @@ export interface JobToAdd<D = any> extends JobOptions {
   data: D
 }
 
-/** How long `job.wait` waits; left out, for as long as it takes. Whatever it is, the job goes on. */
+/** How long `job.wait` waits. Default: until the job ends. The job continues in any case. */
 export interface WaitOptions {
   /** Gives up waiting, with the signal's reason. */
   signal?: AbortSignal
@@ -103,7 +103,7 @@ export interface JobSnapshot {
 
 /** A job as it was when it was read: ask `app.getJob` again for what has changed since. */
 export interface Job<T = unknown> {
-  /** The engine's id, for `app.getJob({ id })`. A name may belong to another job later, an id never does. */
+  /** BullMQ's id, for `app.getJob({ id })`. A name may belong to another job later, an id never does. */
   readonly id: string
   readonly name: string
   readonly kind: string
@@ -124,9 +124,9 @@ export interface Job<T = unknown> {
   /** Ms since the epoch; `undefined` while the job is live. */
   readonly endedAt: number | undefined
   /**
-   * Waits for the job to end, wherever it runs. It never tells an outcome that did not happen.
+   * Waits for the job to end, wherever it runs. It never reports an outcome that did not happen.
    * @throws FST_ERR_JOB_FAILED with the failure's own message and code; FST_ERR_JOB_CANCELLED when it was cancelled or its lease
-   * has expired; FST_ERR_JOB_RECORD_GONE when its record is gone and nothing tells how it ended; FST_ERR_JOB_WAIT_TIMEOUT, or the
+   * has expired; FST_ERR_JOB_RECORD_GONE when its record is gone and nothing says how it ended; FST_ERR_JOB_WAIT_TIMEOUT, or the
    * signal's reason, when the wait was given up; FST_ERR_JOBS_CLOSED when this app closes first
    */
   wait (options?: WaitOptions): Promise<T>
@@ -140,17 +140,17 @@ export interface Job<T = unknown> {
   toJSON (): JobSnapshot
 }
 
-/** When and what `app.scheduleJob` adds: besides these the options of `addJob`, but for `name` and `delay`. */
+/** When and what `app.scheduleJob` adds: these options, and those of `addJob` except `name` and `delay`. */
 export interface JobScheduleOptions<K extends string = string, D = any> extends Omit<JobOptions, 'name' | 'delay' | 'timestamp' | 'transaction'> {
   kind: K
   data?: D
   /** A cron pattern, of five fields or, with seconds, six. Either this or `every`. */
   pattern?: string
-  /** Every so many ms. */
+  /** The interval in ms. */
   every?: number
   /** The time zone of the pattern, such as `'Europe/Berlin'`. Default that of the process. */
   tz?: string
-  /** After how many times it ends. */
+  /** After how many runs it ends. */
   limit?: number
   /** Not before. */
   startDate?: Date | string | number
@@ -176,7 +176,7 @@ export interface JobSchedule {
 export interface QueueSettings {
   /** How many of the queue's jobs this process runs at a time. Default that of the plugin. */
   concurrency?: number
-  /** The engine's rate limit for the queue, the same in every process that works it. Default that of the plugin. */
+  /** BullMQ's rate limit for the queue, the same in every process that works it. Default that of the plugin. */
   limiter?: RateLimiterOptions
 }
 
@@ -184,13 +184,13 @@ export interface QueueSettings {
 export interface FastifyJobsOptions {
   /**
    * Where jobs are stored. Redis: options of `ioredis`, a `redis://` URL, or a client made with `maxRetriesPerRequest: null`.
-   * PostgreSQL: a `postgres://` URL, options of `pg` (told by `connectionString`, `database` or `user`), or a `pg.Pool` whose
+   * PostgreSQL: a `postgres://` URL, options of `pg` (recognised by `connectionString`, `database` or `user`), or a `pg.Pool` whose
    * connections have the schema of BullMQ's tables in their `search_path`; the tables must be there.
    */
   connection: ConnectionOptions | PostgresConnectionOptions | string
   /**
-   * What the queues are called in the engine, the same in every process of the fleet: the default queue has this very name, another
-   * this name, a hyphen and its own. Default `fastify-tasks`.
+   * The name of the default queue in BullMQ, the same in every process of the fleet. Other queues are called by this name, a hyphen
+   * and their own name. Default `fastify-tasks`.
    */
   queue?: string
   /**
@@ -198,21 +198,21 @@ export interface FastifyJobsOptions {
    * @example { default: 10, media: { concurrency: 2, limiter: { max: 100, duration: 60_000 } } }
    */
   queues?: Record<string, number | QueueSettings>
-  /** What the queue's keys in Redis begin with. Default the engine's, `bull`. */
+  /** The prefix of the keys in Redis. Default BullMQ's, `bull`. */
   redisPrefix?: string
   /** `false`: this process works no queue; it only adds and controls jobs. Default `true`. */
   worker?: boolean
   /** How many jobs of each queue this process runs at a time, if `queues` does not say so. Default 10. */
   concurrency?: number
-  /** How long a process that has died or hangs keeps its jobs, in ms. The same in the whole fleet. Default 30,000. */
+  /** How long a job stays locked after its process dies or hangs, in ms. The same in the whole fleet. Default 30,000. */
   lockDuration?: number
-  /** How often to look for such jobs, in ms. The same in the whole fleet. Default a fifth of `lockDuration`. */
+  /** How often a process looks for jobs whose lock has expired, in ms. The same in the whole fleet. Default a fifth of `lockDuration`. */
   stalledInterval?: number
   /** How often a job may lose its process before it fails. Default 10. */
   maxStalledCount?: number
-  /** The engine's rate limit of each queue, if `queues` does not say so. */
+  /** BullMQ's rate limit of each queue, if `queues` does not say so. */
   limiter?: RateLimiterOptions
-  /** The engine's tracing. */
+  /** BullMQ's tracing. */
   telemetry?: Telemetry
   /** How many completed jobs are kept, and for how many seconds. Default `{ age: 86_400, count: 1_000 }`. */
   removeOnComplete?: boolean | number | KeepJobs

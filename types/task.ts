@@ -162,13 +162,13 @@ export interface FastifyTasksOptions {
   cancelTimeout?: number
   /** How long `app.close()` waits for tasks added with `onClose: 'wait'` before it cancels them too, in ms. Default 10,000. */
   closeTimeout?: number
-  /** How many ended named tasks are kept for `getTask` until they are purged; the oldest leaves first. Default 1,000. */
+  /** How many ended named tasks are kept for `getTask` until they are purged; the oldest is removed first. Default 1,000. */
   keepEnded?: number
   /**
    * Carries control between processes: the routes, the feed and the dashboard serve the tasks of all that share it. An
    * mqemitter, such as `mqemitter-redis`. It is not closed with the app. Left out, they serve the tasks of this process.
    */
   emitter?: Emitter
-  /** How long an answer waits for another process before it names it as missing, in ms. Default 1,000. */
+  /** How long a request waits for another process before the answer names it as missing, in ms. Default 1,000. */
   peerTimeout?: number
 }

@@ -13,11 +13,11 @@ import { LIVE, readSnapshot } from './snapshots'
 interface Reach {
   /** The other processes that are there, once this one has had the time to hear of them. */
   reachable (): Promise<Peer[]>
-  /** Whether somebody here may read error text. */
+  /** Whether a plugin of this process may send error text. */
   readonly exposesErrors: boolean
-  /** Somebody here may, from now on. */
+  /** From now on, a plugin of this process may send error text. */
   expose (): void
-  /** Resolves when what happens elsewhere is heard here, once somebody listens. */
+  /** Resolves when events of other processes arrive here, after the first listener was added. */
   heard (): Promise<void>
 }
 
@@ -79,7 +79,7 @@ export class ProcessesBackend implements ControlBackend {
   async get (name: string, process?: string): Promise<Found> {
     const { own, requests, reach } = this.parts
     const mine = this.isMeant(process) ? await this.try(() => own.get(name)) : undefined
-    // Needs nobody else.
+    // No other process is needed.
     if (mine !== undefined && isLive(mine)) return (mine as { snapshot: Snapshot }).snapshot
     const { peers } = await this.meant(process)
     const { replies, missing } = await requests.ask(peers, 'get', { name, exposes: reach.exposesErrors }, (reply) => isLive(outcomeOf(reply, name)))
@@ -95,14 +95,14 @@ export class ProcessesBackend implements ControlBackend {
       requests.ask(peers, 'cancel', { name, exposes: reach.exposesErrors })
     ])
     const outcomes = [mine, ...replies.map((reply) => outcomeOf(reply, name))]
-    // As long as one of them is still stopping, so is what was cancelled.
+    // The cancel is still stopping as long as one of the tasks is.
     return choose(name, outcomes, missing, (one, other) => Number(other.state === 'cancelling') - Number(one.state === 'cancelling'))
   }
 
   async cancelAll ({ process, ...filter }: ControlFilter, reason?: string) {
     const { own, requests } = this.parts
     const { peers, missing: unknown } = await this.meant(process)
-    // An empty one is refused here, whichever process is meant.
+    // An empty filter is refused here, whichever process is named.
     const empty = Object.values(filter).every((part) => part === undefined)
     const mine = this.isMeant(process) || empty ? own.cancelAll(filter, reason) : undefined
     if (empty) await mine
@@ -122,7 +122,7 @@ export class ProcessesBackend implements ControlBackend {
     const mine = this.isMeant(process) ? await this.try(async () => { await own.heartbeat(name) }) : undefined
     const { peers } = await this.meant(process)
     const asked = requests.ask(peers, 'heartbeat', { name }, ({ status }) => status === 'ok')
-    // One of this name in another process is renewed too, but not waited for.
+    // A task of this name in another process is renewed too, but not waited for.
     if (mine !== undefined && 'snapshot' in mine) return
     const { replies, missing } = await asked
     if (replies.some(({ status }) => status === 'ok')) return
@@ -180,7 +180,7 @@ export class ProcessesBackend implements ControlBackend {
     return process === undefined || process === this.parts.identity.id
   }
 
-  /** The other processes that are meant, and the one that is and is not there. */
+  /** The other processes that are meant, and the id of the one that is named but unknown. */
   private async meant (process?: string): Promise<{ peers: Peer[], missing: string[] }> {
     if (process === this.parts.identity.id) return { peers: [], missing: [] }
     const all = await this.parts.reach.reachable()
@@ -232,14 +232,14 @@ function outcomeOf ({ status, value, peer }: Reply, name: string): Outcome {
 }
 
 /**
- * The first by the order of those that were found.
- * @throws why there is none: it has ended, it may be where nobody has answered, or nobody has it
+ * The first of the tasks that were found, by their order.
+ * @throws why there is none: it has ended, a process that did not answer may have it, or no process has it
  */
 function choose (name: string, outcomes: Outcome[], missing: string[], order?: (one: Snapshot, other: Snapshot) => number): Found {
   const found = outcomes.flatMap((outcome) => outcome !== undefined && 'snapshot' in outcome ? [outcome.snapshot] : []).sort(order)
   if (found.length > 0) return { ...found[0], missing: named(missing) }
   const refusals = outcomes.flatMap((outcome) => outcome !== undefined && 'refusal' in outcome ? [outcome.refusal] : [])
-  // One that is live says more than one that has ended.
+  // A live task is preferred to one that has ended.
   if (refusals.length > 0) throw refusals.find((error) => error instanceof FST_ERR_TASK_NO_LEASE) ?? refusals[0]
   if (missing.length > 0) throw new FST_ERR_TASK_OUT_OF_REACH(name, ...missing)
   throw new FST_ERR_TASK_NOT_FOUND(name)

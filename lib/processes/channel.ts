@@ -5,16 +5,16 @@ import { guardEmitter } from './emitter-guard'
 
 type Listener = Parameters<Emitter['on']>[1]
 
-/** The user's emitter: whatever it does (throw, fail, fall silent), nothing here throws. Knows whether it delivers. */
+/** The caller's emitter. If it throws, fails or stops responding, nothing here throws. Knows whether it delivers. */
 export class Channel {
-  /** Messages do not get through: other processes are out of reach, and may be well. */
+  /** Messages are not delivered: other processes are out of reach, and may still run. */
   down = false
   /** Whether anything has come since this was last set to false. */
   received = false
   private readonly listeners = new Map<string, Listener>()
   /** The emitter's last complaint that came with no message. */
   private complaint: unknown
-  /** Whether the emitter has ever called back. One that never does is taken at its word. */
+  /** Whether the emitter has ever called back. One that never does counts as delivering. */
   private callsBack = false
   private readonly unguard: () => void
 
@@ -27,7 +27,7 @@ export class Channel {
     })
   }
 
-  /** Resolves when the subscription stands, as far as the emitter says so. */
+  /** Resolves when the subscription is in effect, as far as the emitter says so. */
   subscribe (topic: string, receive: (payload: unknown) => void): Promise<void> {
     const listener: Listener = (message, done) => {
       this.received = true
@@ -49,7 +49,7 @@ export class Channel {
     return this.call((done) => this.emitter.removeListener(topic, listener, done))
   }
 
-  /** Makes up for subscriptions that the emitter has given up silently, as `mqemitter-redis` does where Redis was away for too long. */
+  /** Renews subscriptions, which the emitter may have lost without an error, as `mqemitter-redis` does after a long outage of Redis. */
   resubscribe (): void {
     for (const [topic, listener] of this.listeners) {
       this.call((done) => this.emitter.removeListener(topic, listener, done))
@@ -90,13 +90,13 @@ export class Channel {
     this.log.debug('The emitter delivers again')
   }
 
-  /** The emitter itself stays open: it is the user's. */
+  /** The emitter itself stays open: it belongs to the caller. */
   async close (): Promise<void> {
     await Promise.all([...this.listeners.keys()].map((topic) => this.unsubscribe(topic)))
     this.unguard()
   }
 
-  /** Once a minute: whoever floods a topic must not flood the log. */
+  /** Once a minute: a flood of messages must not flood the log. */
   private reportUnreadable (error: unknown): void {
     const now = timers.now()
     if (now - this.unreadableAt < 60_000) return

@@ -2,26 +2,26 @@ import type { EventEmitter } from 'node:events'
 import type { Emitter } from '../../types/process'
 
 export interface Reports {
-  /** The emitter has complained: its server is away, say. */
+  /** The emitter has reported an error, for example that its server is unavailable. */
   complaint (error: unknown): void
-  /** What was received could not be handled by the emitter, or by a listener of the user's. */
+  /** The emitter, or a listener of the caller's, could not handle a message. */
   unreadable (error: unknown): void
 }
 
-/** What `mqemitter-redis` has besides. */
+/** The additional members of `mqemitter-redis`. */
 interface RedisEmitter extends Emitter {
   state?: EventEmitter
   subConn?: EventEmitter
 }
 
-/** Whom to tell, by emitter: several apps may share one. */
+/** The listeners of each emitter: several apps may share one. */
 const guarded = new WeakMap<Emitter, Set<Reports>>()
 
 /**
- * `mqemitter-redis` throws in the handlers of its connections, which ends the process: when Redis is away and nobody listens to
- * its `state`, and at bytes that it cannot decode, which anybody who reaches Redis may publish on a topic. The app that
- * subscribes brings the danger, so it also averts it.
- * @returns what ends that when the app has closed
+ * `mqemitter-redis` throws in the handlers of its connections, which ends the process: when Redis is unavailable and nobody listens
+ * to its `state`, and at bytes that it cannot decode, which anybody who reaches Redis may publish on a topic. Subscribing exposes
+ * the app to that, so the app that subscribes guards against it.
+ * @returns a function that removes the guard when the app has closed
  */
 export function guardEmitter (emitter: RedisEmitter, reports: Reports): () => void {
   const { state, subConn } = emitter
@@ -29,7 +29,7 @@ export function guardEmitter (emitter: RedisEmitter, reports: Reports): () => vo
   const all = guarded.get(emitter) ?? new Set()
   if (!guarded.has(emitter)) {
     guarded.set(emitter, all)
-    // Stays: Redis may be away when the app closes, and the emitter lives on.
+    // This listener stays: Redis may be unavailable when the app closes, and the emitter is still used.
     state.on('error', (error) => { for (const { complaint } of all) complaint(error) })
     for (const event of ['messageBuffer', 'pmessageBuffer']) guardListeners(subConn, event, all)
   }

@@ -12,20 +12,20 @@ type OnGone = NonNullable<Parameters<ControlBackend['subscribe']>[1]>
 interface Track {
   /** The number of its last message; `undefined` before the first. */
   sequence: number | undefined
-  /** Its live tasks are to be asked for: it has just come into reach, or something was lost. */
+  /** Its live tasks must be read: it has just come into reach, or an event was lost. */
   stale: boolean
-  /** They are being asked for. */
+  /** They are being read. */
   reading: boolean
 }
 
 interface Host {
-  /** Somebody listens, from now on. @returns the peers that are there */
+  /** The first listener was added. @returns the known peers */
   listen (): Peer[]
-  /** Nobody listens any more. */
+  /** The last listener was removed. */
   unlisten (): void
 }
 
-/** Passes what happens in other processes on to those who listen here. */
+/** Passes events of other processes on to the listeners here. */
 export class EventReceiver {
   private readonly listeners = new Set<{ listener: Listener, onGone?: OnGone }>()
   private readonly tracks = new Map<Peer, Track>()
@@ -36,7 +36,7 @@ export class EventReceiver {
     return this.listeners.size > 0
   }
 
-  /** The live tasks of those who are there by now the listener reads by itself. */
+  /** The listener itself reads the live tasks of the peers that are known by now. */
   add (listener: Listener, onGone?: OnGone): () => void {
     const entry = { listener, onGone }
     this.listeners.add(entry)
@@ -58,7 +58,7 @@ export class EventReceiver {
     if (this.tracks.delete(peer)) this.tellGone(peer)
   }
 
-  /** A beat tells of lost events too, where no other came after them. */
+  /** A beat also reveals lost events that no other event followed. */
   heard (peer: Peer): void {
     const track = this.tracks.get(peer)
     if (track === undefined) return
@@ -71,7 +71,7 @@ export class EventReceiver {
     const track = this.tracks.get(peer)
     if (track === undefined || !Number.isSafeInteger(sequence)) return
     const number = sequence as number
-    // Delivered twice, or after one that has made up for it.
+    // Delivered twice, or after its loss was made up for.
     if (track.sequence !== undefined && number <= track.sequence) return
     if (track.sequence !== undefined && number > track.sequence + 1) this.lose(peer, track, number)
     track.sequence = number
@@ -97,14 +97,14 @@ export class EventReceiver {
     track.stale = false
     const pages = this.reader.read(peer)
     let page = await pages.next()
-    // Neither once it has left, nor once nobody listens.
+    // Not after the peer has left, nor after the last listener was removed.
     for (; page.done !== true && this.tracks.get(peer) === track; page = await pages.next()) {
       for (const entry of page.value) {
         for (const { listener } of this.listeners) listener('snapshot', entry)
       }
     }
     track.reading = false
-    // With its next beat.
+    // It is read again at its next beat.
     if (page.value === false) track.stale = true
   }
 

@@ -4,13 +4,13 @@ import type { Channel } from './channel'
 import { MAX_MESSAGE, TOPICS, encode } from './messages'
 import { writeSnapshot } from './snapshots'
 
-// How long events wait for others to cross with them, in ms.
+// How long events wait for others to be sent with them, in ms.
 const WINDOW = 20
 const MAX_WAITING = MAX_MESSAGE / 2
 // An emitter that has not said by then whether it has taken the events never will.
 const CONFIRMATION_TIMEOUT = 5_000
 
-/** Sends what happens to the tasks of this process, while somebody in another listens. */
+/** Sends the events of this process's tasks while another process listens. */
 export class EventSender {
   private number = 0
   private unsubscribe: (() => void) | undefined
@@ -22,17 +22,17 @@ export class EventSender {
 
   constructor (private readonly id: string, private readonly own: ControlBackend, private readonly channel: Channel) {}
 
-  /** The number of the last message, while there are any: a gap tells that events were lost. */
+  /** The number of the last message, while there are any: a gap reveals that events were lost. */
   get sequence (): number | undefined {
     return this.unsubscribe && this.number
   }
 
-  /** Whether somebody listens, and whether error text may cross. */
+  /** Whether another process listens, and whether error text may be sent. */
   update (listened: boolean, exposes: boolean): void {
     this.exposes = exposes
     if (listened === (this.unsubscribe !== undefined)) return
     if (listened) {
-      // Whoever has listened all the time, and was thought to be gone, sees that something is missing.
+      // A process that was believed to be gone, but kept listening, thereby sees that events are missing.
       this.number++
       this.unsubscribe = this.own.subscribe((event, entry) => this.add(event, entry))
     } else {
@@ -42,7 +42,7 @@ export class EventSender {
     }
   }
 
-  /** Sends what waits: what is answered next must not come before it. */
+  /** Sends the waiting events: the next answer must not arrive before them. */
   flush (): void {
     timers.clearTimeout(this.timer)
     this.timer = undefined
@@ -67,7 +67,7 @@ export class EventSender {
     this.timer ??= timers.setTimeout(() => this.flush(), WINDOW, undefined)
   }
 
-  /** The number is missing then, and who listens asks anew. */
+  /** Its number is then missing, so listeners read the tasks again. */
   private lose (): void {
     this.clear()
     this.number++

@@ -63,7 +63,7 @@ export class Processes {
     this.backend = new ProcessesBackend({ own, identity, requests: this.requests, receiver: this.receiver, reader, reach: this })
   }
 
-  /** Resolves when the others can reach this process, or the emitter takes its time. */
+  /** Resolves when the others can reach this process, or when the emitter takes too long. */
   async open (): Promise<void> {
     const receive = (payload: unknown): void => this.receive(payload)
     const topics = [TOPICS.all, TOPICS.of(this.options.identity.id)]
@@ -71,11 +71,11 @@ export class Processes {
     await within(PATIENCE, this.presence.start())
   }
 
-  /** Says goodbye. The emitter stays open: it is the user's. */
+  /** Announces that this process leaves. The emitter stays open: it belongs to the caller. */
   async close (): Promise<void> {
     this.presence.stop()
     this.requests.close()
-    // What was cancelled at the close is answered a turn later.
+    // Requests for tasks that the close has cancelled are answered a turn later.
     await new Promise((resolve) => { timers.setImmediate(resolve, undefined) })
     this.outbox.flush()
     this.sender.flush()
@@ -107,7 +107,7 @@ export class Processes {
 
   listen (): Peer[] {
     const subscribed = this.channel.subscribe(TOPICS.events, (payload) => this.receive(payload))
-    // Not before: what the others send at once would be missed.
+    // Not before: events that the others send at once would be missed.
     this.listening = within(PATIENCE, subscribed).then(() => this.presence.beat())
     return this.peers.all()
   }

@@ -3,12 +3,12 @@ import { timers } from '../shared/timers'
 /** The most characters of a message, in both directions. */
 export const MAX_MESSAGE = 2 ** 20
 
-/** The version is a part of the topic: processes that speak different ones do not meet. */
+/** The version is a part of the topic: processes with different versions do not receive each other's messages. */
 const ROOT = 'fastify-tasks/1'
 
 export const TOPICS = {
   all: `${ROOT}/all`,
-  /** Subscribed to by those that somebody listens in. */
+  /** Subscribed to by processes with a listener. */
   events: `${ROOT}/events`,
   of: (id: string) => `${ROOT}/to/${id}`
 }
@@ -32,7 +32,7 @@ export interface Message {
 }
 
 const KINDS: readonly unknown[] = ['beat', 'bye', 'ask', 'answer', 'events']
-// No character that means something in a topic.
+// No character that is special in a topic.
 const ID = /^[\w-]{1,64}$/
 
 /** @returns a message of items that are JSON already */
@@ -40,7 +40,7 @@ export function encode (kind: MessageKind, from: string, items: string[]): strin
   return `{"kind":"${kind}","from":"${from}","at":${Math.round(timers.now())},"items":[${items.join()}]}`
 }
 
-/** @returns `undefined` for what is no message of ours, which anybody may publish */
+/** @returns `undefined` for an invalid message: anybody may publish on the topic */
 export function decode (payload: unknown): Message | undefined {
   if (typeof payload !== 'string' || payload.length > MAX_MESSAGE) return undefined
   try {

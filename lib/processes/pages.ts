@@ -14,7 +14,7 @@ export interface PartPage {
   next?: string
 }
 
-/** @throws FST_ERR_TASK_INVALID_CURSOR for what is no cursor */
+/** @throws FST_ERR_TASK_INVALID_CURSOR */
 export function readPositions (cursor: string): Positions {
   try {
     const positions = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as Positions
@@ -43,8 +43,8 @@ export function readPage (value: unknown, process: ProcessIdentity): PartPage | 
 }
 
 /**
- * Merges pages, the newest first, each of which is so already. Ends where the page of one process is used up that has another:
- * what comes next there may be newer than what the others have.
+ * Merges pages, each with the newest task first, into one. Ends where the page of a process that has another page is used up: the
+ * next task there may be newer than those of the others.
  * @param positions where the walk stood; afterwards, where it stands
  */
 export function mergePages (parts: PartPage[], limit: number, positions: Positions): Page {

@@ -5,26 +5,26 @@ import type { Message } from './messages'
 
 /** Another process, known by its beats. */
 export interface Peer extends ProcessIdentity {
-  /** What it says with each beat. */
+  /** The content of its last beat. */
   beat: Beat
   /** When its last beat was sent, by its own clock. */
   beatAt: number
   /** Since the last tick here. */
   heard: boolean
   missed: number
-  /** How far the clock here is ahead of its own, plus the shortest way of its messages: in ms. */
+  /** How far the clock here is ahead of its own, plus the shortest transit time of its messages, in ms. */
   skew: number
 }
 
-/** What a beat says. */
+/** The content of a beat. */
 export interface Beat {
   pid: number
   hostname: string
-  /** The first one: who hears it answers with its own. */
+  /** Whether it is the first: receivers answer with their own. */
   hello?: boolean
-  /** Somebody there wants the events of all processes. */
+  /** The sender wants the events of all processes. */
   listens?: boolean
-  /** Somebody there may read error text. */
+  /** The sender may expose error text. */
   exposes?: boolean
   /** The number of the last message of events. */
   sequence?: number
@@ -51,10 +51,10 @@ const BEAT: OptionChecks = {
   sequence: integer(0, Number.MAX_SAFE_INTEGER)
 }
 
-/** The other processes that are there. */
+/** The other processes that are known. */
 export class Peers {
   private readonly living = new Map<string, Peer>()
-  /** Of those that have said goodbye: a late message must not bring them back. Ids are never used again. */
+  /** The ids of processes that have left: a late message must not bring them back. Ids are never reused. */
   private readonly departed = new Set<string>()
 
   constructor (private readonly listener: PeerListener) {}
@@ -109,7 +109,7 @@ export class Peers {
     return timers.now() - at - peer.skew > timeout
   }
 
-  /** One interval of the beats has passed, in which those that are there must have been heard. */
+  /** One interval of the beats has passed, in which each process must have sent a beat. */
   tick (): void {
     for (const peer of this.living.values()) {
       if (!peer.heard && ++peer.missed >= MAX_MISSED) this.forget(peer.id)

@@ -3,9 +3,9 @@ import type { Channel } from './channel'
 import { TOPICS, encode } from './messages'
 import type { Beat } from './peers'
 
-/** How often a process says that it is there, in ms: the same in all of them. */
+/** How often a process sends a beat, in ms: the same in all of them. */
 const INTERVAL = 1_000
-/** How long, after it has said so first, a new process waits for the beats of the others, in ms. */
+/** How long a new process waits for the beats of the others after its first, in ms. */
 const JOIN_TIME = 100
 /** After so many undelivered beats in a row the emitter counts as down; one alone may be a stall. */
 const MAX_LATE = 2
@@ -15,18 +15,18 @@ const MAX_SILENT = 3
 interface PresenceOptions {
   id: string
   channel: Channel
-  /** What the beats say. */
+  /** The content of the next beat. */
   beat: () => Beat
   /** An interval has passed in which the emitter has delivered. */
   onTick: () => void
 }
 
-/** Tells the others that this process is there, and learns by its own beats whether the emitter delivers. */
+/** Sends the beats of this process, and learns from their return whether the emitter delivers. */
 export class Presence {
-  /** Resolves when the others have had the time to answer the first beat. */
+  /** Resolves when the others have had time to answer the first beat. */
   joined: Promise<void> = Promise.resolve()
   private timer: NodeJS.Timeout | undefined
-  // Of the last beat: whether the emitter has taken it, and whether it came back, if it ever does.
+  // Of the last beat: whether the emitter has accepted it, and whether it came back, if the emitter ever delivers it here.
   private taken = true
   private returned = true
   private everReturned = false
@@ -48,12 +48,12 @@ export class Presence {
     timers.clearInterval(this.timer)
   }
 
-  /** Tells all of what has changed. */
+  /** Sends a beat at once, because its content has changed. */
   beat (): void {
     this.send(TOPICS.all)
   }
 
-  /** Answers one that has just come. */
+  /** Answers the first beat of another process. */
   greet (id: string): void {
     this.options.channel.send(TOPICS.of(id), this.encode())
   }

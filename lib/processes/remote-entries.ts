@@ -24,18 +24,18 @@ export class RemoteEntry implements LiveEntry {
 
 const keyOf = ({ process, name, createdAt }: Snapshot): string => `${process!.id} ${createdAt} ${name}`
 
-/** Tasks that were asked for, on their way: those whose end is heard of first. */
+/** Tasks that are being read: those whose end event arrived before they did. */
 type Reading = Set<string>
 
 /**
- * The entries that somebody holds until a client has read what came before: events keep them up to date. For how long they are
- * held, only the garbage collector knows.
+ * The entries that a feed holds until its client has read what comes before them: events keep them up to date. They are held weakly:
+ * only the garbage collector knows for how long they are used.
  */
 export class RemoteEntries {
   private readonly pages = new Set<WeakRef<Map<string, RemoteEntry>>>()
   private readonly readings = new Set<Reading>()
 
-  /** Begins to ask for tasks. */
+  /** Begins to read tasks. */
   open (): Reading {
     const reading: Reading = new Set()
     this.readings.add(reading)
@@ -46,7 +46,7 @@ export class RemoteEntries {
     this.readings.delete(reading)
   }
 
-  /** @returns entries of those that have not ended meanwhile */
+  /** @returns entries of the tasks that have not ended meanwhile */
   hold (snapshots: Snapshot[], reading: Reading): RemoteEntry[] {
     const page = new Map<string, RemoteEntry>()
     for (const snapshot of snapshots) {

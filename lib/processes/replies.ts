@@ -46,7 +46,7 @@ export function readPurged (value: unknown): number | undefined {
   return isCount(purged) ? purged : undefined
 }
 
-/** Why another process has refused: its own words, in an error of this one. */
+/** The refusal of another process, as an error of this one with the other's message. */
 export function readRefusal (value: unknown, name: string): Error {
   const [code, message] = Array.isArray(value) ? value as unknown[] : []
   const error = code === 'FST_ERR_TASK_NO_LEASE' ? new FST_ERR_TASK_NO_LEASE(name) : new FST_ERR_TASK_NOT_LIVE(name, 'it has ended')
@@ -54,7 +54,7 @@ export function readRefusal (value: unknown, name: string): Error {
   return error
 }
 
-/** The sum of several, with the groups of most live tasks first. */
+/** The sum of several summaries, with the groups of most live tasks first. */
 export function mergeSummaries (summaries: Summary[]): Pick<Summary, 'counts' | 'groups' | 'processes'> {
   const groups = new Map<string, Counts>()
   for (const { group, counts } of summaries.flatMap((summary) => summary.groups)) {

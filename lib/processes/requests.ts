@@ -4,7 +4,7 @@ import type { Outbox } from './outbox'
 import { TOPICS, type Message } from './messages'
 import type { Peer } from './peers'
 
-/** What came of a request in one process. */
+/** The result of a request in one process. */
 export interface Reply {
   peer: Peer
   /** `ok`: done. `none`: it has no such task. `refused`: it has, but the state forbids it. */
@@ -15,12 +15,12 @@ export interface Reply {
 
 interface Replies {
   replies: Reply[]
-  /** The ids of those that have not answered, or could not. */
+  /** The ids of the processes that have not answered, or could not. */
   missing: string[]
 }
 
 interface Pending {
-  /** Those whose answer is awaited, with the limit of one that has said that it is at work. */
+  /** The processes whose answer is awaited, each with its limit if it has said that it is at work. */
   waiting: Map<Peer, NodeJS.Timeout | undefined>
   result: Replies
   enough: (reply: Reply) => boolean
@@ -35,7 +35,7 @@ const never = (_reply: Reply): boolean => false
 export class Requests {
   private readonly pending = new Map<number, Pending>()
   private lastId = 0
-  /** Of this turn: they share a timer. */
+  /** The requests of this turn: they share a timer. */
   private batch: number[] | undefined
   private readonly timers = new Set<NodeJS.Timeout>()
 
@@ -50,7 +50,7 @@ export class Requests {
    * that the request has arrived, and as long as a peer says that it may take.
    */
   ask (peers: Peer[], operation: string, args: object, enough = never): Promise<Replies> {
-    // What would wait in the emitter until its server is back is not sent.
+    // A request that would wait in the emitter until its server is back is not sent.
     if (peers.length === 0 || this.isDown()) return Promise.resolve({ replies: [], missing: peers.map(({ id }) => id) })
     const id = ++this.lastId
     const topic = peers.length === 1 ? TOPICS.of(peers[0].id) : TOPICS.all
@@ -61,7 +61,7 @@ export class Requests {
     })
   }
 
-  /** The answers of a peer: nobody else's count, and each counts once. */
+  /** Takes the answers of a peer: only the peers that were asked count, and each counts once. */
   receive (peer: Peer, { items }: Message): void {
     for (const item of items) {
       if (!Array.isArray(item)) continue
@@ -73,7 +73,7 @@ export class Requests {
     }
   }
 
-  /** It has gone, and will answer nothing any more. */
+  /** The peer has left and will not answer. */
   lose (peer: Peer): void {
     for (const [id, request] of this.pending) this.miss(id, request, peer)
   }

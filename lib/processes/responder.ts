@@ -8,7 +8,7 @@ import { STATES, writeSnapshot } from './snapshots'
 
 /** No answer is larger: eight processes that answer at once do not fill the buffers of a server between them. */
 const MAX_ANSWER = MAX_MESSAGE / 4
-/** What is larger does not cross. */
+/** Larger values are not sent. */
 const MAX_ENTRY = MAX_MESSAGE / 2 - 1_000
 
 const text: OptionCheck = ['a string', (value) => typeof value === 'string']
@@ -103,7 +103,7 @@ export class Responder {
       if (!Number.isSafeInteger(id) || !Number.isSafeInteger(timeout) || !Object.hasOwn(OPERATIONS, name)) continue
       const operation = OPERATIONS[name]
       if (!isObjectOf(args, operation.args) || operation.required.some((arg) => !Object.hasOwn(args, arg))) continue
-      // Who has asked was told by now that this process did not answer.
+      // By now the caller was told that this process did not answer.
       if (isLate(timeout)) continue
       this.answer(TOPICS.of(from), id, operation, args)
     }
@@ -119,14 +119,14 @@ export class Responder {
       outbox.push(topic, 'answer', `[${id},"ok",${json}]`)
     } catch (error) {
       outbox.push(topic, 'answer', `[${id},${statusOf(error)}]`)
-      // What the other, or its client, did wrong is theirs to see.
+      // A mistake of the other process, or of its client, is reported there.
       if (((error as FastifyError).statusCode ?? 500) >= 500) log.warn({ err: error }, 'A request of another process failed')
     }
   }
 }
 
 async function list (own: ControlBackend, { after, exposes, ...query }: Args, id: string): Promise<string | undefined> {
-  // A walk that began before this process did.
+  // The walk began before this process started.
   if (after !== undefined && !Object.hasOwn(after, id)) return undefined
   const cursor = after?.[id] === '' ? undefined : after?.[id]
   const page = await own.list({ ...query, after: cursor } as ListQuery)
@@ -136,7 +136,7 @@ async function list (own: ControlBackend, { after, exposes, ...query }: Args, id
   let size = 0
   for (const [index, task] of page.tasks.entries()) {
     const json = writeSnapshot(task, exposes)
-    // Left out, or it would hide all that are older.
+    // Omitted: it would otherwise hide all older tasks.
     if (json.length > MAX_ENTRY) continue
     if (texts.length > 0 && size + json.length > MAX_ANSWER) {
       next = page.cursors![index - 1]

@@ -7,7 +7,7 @@ export const STATES: readonly TaskState[] = ['pending', 'running', 'cancelling',
 export const LIVE: readonly TaskState[] = ['pending', 'running', 'cancelling']
 const EVENTS: readonly ControlEvent[] = ['start', 'progress', 'end']
 
-/** A progress of more characters than this, or nested deeper, does not cross: neither does a stack of that size. */
+/** A progress of more characters than this, or nested deeper, is not sent; neither is a stack of that size. */
 const MAX_PART = 2 ** 16
 const MAX_DEPTH = 32
 
@@ -28,7 +28,7 @@ const PARTS: OptionChecks = {
   error: described
 }
 
-/** A snapshot as JSON for another process. Text of errors goes only where somebody may read it. */
+/** A snapshot as JSON for another process. The text of errors is sent only if another process may expose it. */
 export function writeSnapshot (snapshot: Snapshot, exposeErrors: boolean): string {
   const { progress, process: _process, error, reason, ...rest } = snapshot as Snapshot & { reason?: Described }
   const sent = { ...rest, error: sentError(error, exposeErrors), reason: sentError(reason, exposeErrors) }
@@ -36,7 +36,7 @@ export function writeSnapshot (snapshot: Snapshot, exposeErrors: boolean): strin
   return part === undefined ? JSON.stringify(sent) : `${JSON.stringify(sent).slice(0, -1)},"progress":${part}}`
 }
 
-/** What another process has sent, as far as it is a snapshot. Of which process it is, its sender tells, not the text. */
+/** The valid parts of a snapshot from another process. Which process it belongs to is known from its sender, not from the text. */
 export function readSnapshot (value: unknown, { id, pid, hostname }: ProcessIdentity): Snapshot | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const snapshot: Record<string, unknown> = {}
