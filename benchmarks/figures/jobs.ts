@@ -137,13 +137,14 @@ async function besideOrphans (count: number): Promise<Round> {
   return async () => await wallTime(async () => { for (let i = 0; i < 20; i++) await (await app.addJob('work', {})).wait() }) / 20 / 1_000
 }
 
-async function adds (count: number, isBulk: boolean): Promise<Round> {
+async function adds (count: number, way: 'one by one' | 'at once' | 'addJobs'): Promise<Round> {
   const app = await keeping(0, 0)
   let batch = 0
   return async () => {
-    const list = Array.from({ length: count }, (_, i) => ({ data: {}, name: `${++batch}:${i}` }))
+    const list = Array.from({ length: count }, (_, i) => ({ data: {}, name: `${process.pid}:${++batch}:${i}` }))
     return await wallTime(async () => {
-      if (isBulk) await app.addJobs('work', list)
+      if (way === 'addJobs') await app.addJobs('work', list)
+      else if (way === 'one by one') for (const { data, name } of list) await app.addJob('work', data, { name })
       else await Promise.all(list.map(({ data, name }) => app.addJob('work', data, { name })))
     }) / count / 1_000
   }
@@ -201,9 +202,12 @@ function growth (store: string, kept: number, many: number, before: Figure['befo
     {
       title: `jobs: added on ${store}`,
       unit: 'µs',
-      floor: 'addJob',
-      variants: { addJob: () => adds(2_000, false), addJobs: () => adds(2_000, true) },
-      lines: [{ what: `a job of addJobs on ${store}`, against: 'addJob', value: ratio('addJobs', 'addJob'), atMost: 0.2 }],
+      floor: 'addJobs',
+      variants: { 'one by one': () => adds(many / 5, 'one by one'), 'at once': () => adds(many / 5, 'at once'), addJobs: () => adds(many / 5, 'addJobs') },
+      lines: [
+        { what: `a job of addJobs on ${store}`, against: 'addJob, one by one', value: ratio('addJobs', 'one by one'), atMost: 0.2 },
+        { what: 'the same', against: 'addJob, all at once', value: ratio('addJobs', 'at once'), atMost: 1 }
+      ],
       processes: 2,
       before
     }
