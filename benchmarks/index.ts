@@ -1,4 +1,4 @@
-/** `npm run bench [-- --check] [-- part of a figure's title …]`: measures, prints a table, judges. */
+/** Measures, prints a table, judges: on the Node.js that runs it. */
 import { readdirSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
 import { join } from 'node:path'

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { installNode } from '../../../scripts/install-node.mjs'
 
 const { values } = parseArgs({ options: { 'no-suite': { type: 'boolean' }, node: { type: 'string', multiple: true }, fastify: { type: 'string', multiple: true } } })
 const NODES = values.node ?? ['20.19.0', '22', '24', 'latest']
@@ -59,12 +60,7 @@ function check (title, command, args, options) {
   console.log(lines.slice(first === -1 ? -40 : first).slice(0, 100).map((line) => `    ${line}`).join('\n'))
 }
 
-// The binaries come as plain files in packages named after the platform.
-const nodes = NODES.map((version) => {
-  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
-  const dir = project(`node-${version}`, [`${name}@${version}`])
-  return { version: installedVersion(dir, name), path: join(dir, 'node_modules', name, 'bin', 'node') }
-})
+const nodes = NODES.map((version) => installNode(version, join(work, `node-${version}`)))
 
 execFileSync(process.execPath, [join(root, 'test/fixtures/pack.mjs'), join(work, 'packed')], { stdio: 'inherit' })
 const tarball = join(work, 'packed/package.tgz')
