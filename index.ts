@@ -7,7 +7,7 @@ import * as errors from './lib/shared/errors'
 import { processIdentity } from './lib/shared/process-info'
 import { whenReady } from './lib/shared/when-ready'
 import { TasksBackend } from './lib/tasks/control-backend'
-import { closeIdleConnections } from './lib/tasks/idle-connections'
+import { IdleConnections } from './lib/tasks/idle-connections'
 import { checkPluginOptions } from './lib/tasks/options'
 import { TaskRegistry } from './lib/tasks/registry'
 import type { Emitter as TasksEmitter } from './types/process'
@@ -75,6 +75,7 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   const { emitter, peerTimeout, ...checked } = checkPluginOptions(app.log, options)
   const registry = new TaskRegistry(app.log, checked)
   const identity = processIdentity()
+  const connections = new IdleConnections()
   const backend = new TasksBackend(registry, identity)
   const processes = emitter && new Processes(backend, { emitter, peerTimeout, cancelTimeout: checked.cancelTimeout, identity, log: app.log })
 
@@ -93,11 +94,13 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
     whenReady(app, () => registry.onReady())
     await processes?.open()
   })
+  connections.watch(app)
+  app.addHook('onListen', async () => connections.watch(app))
   app.addHook('preClose', (done) => {
     // Fastify before 5.12.1 calls it once for each encapsulated instance.
     if (!registry.isClosing) {
       registry.preClose()
-      closeIdleConnections(app)
+      connections.close()
     }
     done()
   })

@@ -11,8 +11,7 @@ import tasksDashboard from 'fastify-tasks/dashboard'
 interface Report { rows: number }
 interface ById { Params: { id: string } }
 
-// A browser opens spare connections, and app.close() would wait for those that never carried a request.
-const app = Fastify({ forceCloseConnections: true, logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
+const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
 
 async function main (): Promise<void> {
   await app.register(fastifyWebsocket)

@@ -26,8 +26,7 @@ async function primary (): Promise<void> {
 }
 
 async function worker (): Promise<void> {
-  // A browser opens spare connections, and app.close() would wait for those that never carried a request.
-  const app = Fastify({ forceCloseConnections: true, logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
+  const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
   await app.register(fastifyTasks, { emitter: clusterEmitter() })
   // Open to everybody, because this app listens on this machine only. Yours needs a hook: see "Protect these routes" in docs/control.md.
   await app.register(tasksDashboard, { prefix: '/tasks', onRequest: [] })

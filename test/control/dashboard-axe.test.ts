@@ -12,7 +12,7 @@ t.test('in a real browser', async (t) => {
   const pages = await openPages(t)
   if (pages === undefined) return
   let denied = false
-  const app = await appWithTasks(t, {}, { forceCloseConnections: true })
+  const app = await appWithTasks(t)
   const onRequest = async (request: FastifyRequest, reply: FastifyReply) => { if (denied && /api|feed/.test(request.url)) return await reply.code(401).send() }
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest, exposeErrors: true })
   const url = `http://${await listen(app)}/dashboard`
@@ -61,7 +61,7 @@ t.test('in a real browser', async (t) => {
   }
 
   await t.test('axe finds nothing while it is disconnected', async (t) => {
-    const other = await appWithTasks(t, {}, { forceCloseConnections: true })
+    const other = await appWithTasks(t)
     await other.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
     other.addTask(untilAborted, { name: 'live' })
     const page = await pages.open(`http://${await listen(other)}/dashboard`)

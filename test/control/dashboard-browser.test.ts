@@ -13,7 +13,7 @@ t.test('in a real browser', async (t) => {
 
   async function makeDashboard (t: Test, options: object = {}): Promise<FastifyInstance> {
     // A browser connects ahead of need, and Node waits for a connection on which nothing was ever asked.
-    const app = await appWithTasks(t, {}, { forceCloseConnections: true })
+    const app = await appWithTasks(t)
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], ...options })
     return app
   }
@@ -335,7 +335,7 @@ t.test('in a real browser', async (t) => {
   })
 
   await t.test('behind a proxy that changes the Host the page says what to set', async (t) => {
-    const app = await appWithTasks(t, {}, { forceCloseConnections: true, rewriteUrl: (request) => { request.headers.host = 'inner.example'; return request.url! } })
+    const app = await appWithTasks(t, {}, { rewriteUrl: (request) => { request.headers.host = 'inner.example'; return request.url! } })
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
     const page = await open(`http://${await listen(app)}/dashboard`, {}, '#connection[data-state=denied]')
     t.equal(await page.locator('#connection').textContent(), 'Origin not allowed')
@@ -343,7 +343,7 @@ t.test('in a real browser', async (t) => {
   })
 
   await t.test('replies wrapped by a hook are reported, not shown as an empty list', async (t) => {
-    const app = await appWithTasks(t, {}, { forceCloseConnections: true })
+    const app = await appWithTasks(t)
     app.addHook('onSend', async (_request, reply, payload) => /json/.test(String(reply.getHeader('content-type'))) ? `{"data":${String(payload)}}` : payload)
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
     const page = await open(`http://${await listen(app)}/dashboard`, {}, '#connection[data-state=lost]')

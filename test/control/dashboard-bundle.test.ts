@@ -15,7 +15,7 @@ const APP = `
   import tasksDashboard from './lib/control/dashboard'
 
   async function main () {
-    const app = Fastify({ forceCloseConnections: true })
+    const app = Fastify()
     await app.register(fastifyTasks)
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
     app.addTask((_app, { signal }) => new Promise((resolve) => signal.addEventListener('abort', resolve)), { name: 'bundled' })

@@ -14,7 +14,7 @@ async function serve (t: Test, serve: 'jobs' | Array<'tasks' | 'jobs'>) {
   Object.assign(jobs.jobs[249], { state: 'running', endedAt: undefined })
   Object.assign(jobs.jobs[248], { name: 'thumbnail:7', kind: 'thumbnail', queue: 'media', state: 'failed', attempts: 3, error: { code: 'E_SIZE', message: 'secret' } })
   Object.assign(jobs.jobs[10], { state: 'pending', startedAt: undefined, endedAt: undefined })
-  const app = await appWithTasks(t, {}, { forceCloseConnections: true })
+  const app = await appWithTasks(t)
   app.decorate(kJobsControlBackend, jobs.backend)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], serve })
   return { app, jobs, url: `http://${await listen(app)}/dashboard` }

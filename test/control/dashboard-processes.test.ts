@@ -10,7 +10,7 @@ t.test('in a real browser', async (t) => {
   const emitter = mqemitter()
 
   async function member (t: Test) {
-    const app = await appWithTasks(t, { emitter }, { forceCloseConnections: true })
+    const app = await appWithTasks(t, { emitter })
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
     const address = await listen(app)
     return { app, url: `http://${address}/dashboard` }

@@ -21,7 +21,7 @@ async function addControl (app: FastifyInstance): Promise<void> {
 }
 
 t.test("a preSerialization hook that wraps the app's replies does not affect routes and dashboard", async (t) => {
-  const app = await appWithTasks(t, {}, { forceCloseConnections: true })
+  const app = await appWithTasks(t)
   app.addHook('preSerialization', async (_request, _reply, payload) => ({ data: payload }))
   await addControl(app)
   app.get('/own', async () => ({ own: true }))
@@ -55,7 +55,7 @@ t.test('compilers of the app that do not know JSON schema are not used for the r
 })
 
 t.test('an HTTP/2 server serves the routes and the page, and survives a request for the feed', async (t) => {
-  const app = await appWithTasks(t, {}, { http2: true, forceCloseConnections: true } as object)
+  const app = await appWithTasks(t, {}, { http2: true } as object)
   await addControl(app)
   const client = connect(await app.listen({ port: 0, host: '127.0.0.1' }))
   t.teardown(() => client.destroy())

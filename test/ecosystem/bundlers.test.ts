@@ -13,7 +13,7 @@ const Fastify = require('fastify')
 const WebSocket = require('ws')
 
 async function main () {
-  const app = Fastify({ forceCloseConnections: true })
+  const app = Fastify()
   await app.register(require('fastify-tasks'), { cancelTimeout: 1000 })
   await app.register(require('fastify-tasks/routes'), { prefix: '/tasks', onRequest: [] })
   await app.register(require('fastify-tasks/feed'), { prefix: '/feed', onRequest: [] })

@@ -1,12 +1,19 @@
+import diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import http from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import http2 from 'node:http2'
+import type { AddressInfo, ListenOptions, Socket } from 'node:net'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import tls from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { appWithTasks, ignoresSignal } from '../fixtures/app'
+import { timers } from '../../lib/shared/timers'
+import { appWithTasks } from '../fixtures/app'
+import { cert, key } from '../fixtures/certificate'
 
 interface Client { socket: Socket, received: () => string, ended: Promise<unknown> }
 
@@ -19,6 +26,18 @@ function client (t: Test, app: FastifyInstance, host = '127.0.0.1'): Client {
 }
 
 const request = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`
+
+/** Resolves once this process is serving so many more requests. */
+async function served (requests: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const onStart = (): void => {
+      if (--requests > 0) return
+      diagnostics.unsubscribe('http.server.request.start', onStart)
+      resolve()
+    }
+    diagnostics.subscribe('http.server.request.start', onStart)
+  })
+}
 
 async function closes (app: FastifyInstance, ms = 5_000): Promise<number> {
   const start = performance.now()
@@ -45,7 +64,7 @@ t.test('an agent with keep-alive gets its answer, and the close ends', async (t)
   const agent = new http.Agent({ keepAlive: true })
   t.teardown(() => agent.destroy())
   const received = once(http.get({ port: (app.server.address() as AddressInfo).port, host: '127.0.0.1', agent }), 'response')
-  await delay(20)
+  await served(1)
   const [closed, [response]] = await Promise.all([closes(app), received])
   t.ok(closed < 4_000)
   t.equal(response.statusCode, 200)
@@ -68,7 +87,7 @@ t.test('a busy connection is not touched when another has become idle', async (t
   const [long, short] = [client(t, app), client(t, app)]
   long.socket.write(request('/parts'))
   short.socket.write(request('/'))
-  await delay(20)
+  await served(2)
   const closed = closes(app, 20_000)
   await short.ended
   t.notOk(long.socket.destroyed)
@@ -83,7 +102,7 @@ t.test('requests that were pipelined are answered before their connection is clo
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { socket, received, ended } = client(t, app)
   socket.write(request('/1') + request('/2'))
-  await delay(20)
+  await served(2)
   await closes(app)
   await ended
   t.match(received(), /answer 1\.[^]*answer 2\./)
@@ -95,7 +114,7 @@ t.test('every server of the app: with localhost there is one for each address', 
   await app.listen({ host: 'localhost', port: 0 })
   const clients = app.addresses().map((address) => (address as AddressInfo).address).map((address) => client(t, app, address))
   for (const { socket } of clients) socket.write(request('/'))
-  await delay(30)
+  await served(clients.length)
   await closes(app)
   await Promise.all(clients.map(({ ended }) => ended))
   for (const { received } of clients) t.match(received(), /late/)
@@ -111,16 +130,177 @@ t.test('the connections of another app are left alone', async (t) => {
   const mine = client(t, closing)
   socket.write(request('/'))
   mine.socket.write(request('/'))
-  await delay(20)
+  await served(2)
   await closes(closing)
   socket.write(request('/'))
   while ((received().match(/late/g) ?? []).length < 2) await delay(5)
   t.notOk(socket.destroyed)
 })
 
-t.test('HTTP/2 closes as before', async (t) => {
-  const app = await appWithTasks(t, {}, { http2: true } as object)
-  app.addTask(ignoresSignal)
+const PARTS = 5
+const part = '#'.repeat(200_000)
+
+/** An app with a response that takes a while, and how to connect to it. */
+async function listening (t: Test, server: object, listen: (address: any) => Socket, options: ListenOptions = { host: '127.0.0.1', port: 0 }): Promise<{ app: FastifyInstance, open: () => Socket }> {
+  const app = await appWithTasks(t, { closeTimeout: 5_000 }, server)
+  app.get('/slow', (_request, reply) => {
+    reply.send(Readable.from((async function * () {
+      for (let i = 0; i < PARTS; i++) {
+        yield part
+        await delay(30)
+      }
+    })()))
+  })
+  app.get('/:id', async (request) => { await delay(50); return `answer ${(request.params as { id: string }).id}.` })
+  await app.listen(options)
+  const open = (): Socket => {
+    const socket = listen(app.server.address())
+    socket.on('error', () => {})
+    t.teardown(() => socket.destroy())
+    return socket
+  }
+  return { app, open }
+}
+
+const tcp = ({ port }: AddressInfo): Socket => connect(port, '127.0.0.1')
+const overTls = ({ port }: AddressInfo): Socket => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+const path = join(tmpdir(), `idle-${process.pid}.sock`)
+
+for (const [kind, server, listen, options] of [
+  ['HTTP', {}, tcp],
+  ['HTTPS', { https: { key, cert } }, overTls],
+  ['HTTPS of a server for HTTP/2', { http2: true, https: { key, cert, allowHTTP1: true } }, overTls],
+  ['HTTP on a unix socket', {}, (address: string) => connect(address), { path }]
+] as const) {
+  t.test(`${kind}: neither a connection without a request nor one half way through its first holds up the close`, async (t) => {
+    const { app, open } = await listening(t, server, listen, options)
+    const sockets = [open(), open()]
+    await Promise.all(sockets.map((socket) => once(socket, listen === overTls ? 'secureConnect' : 'connect')))
+    sockets[1].write('GET /1 HTTP/1.1\r\nhost:')
+    await delay(20)
+    const ended = Promise.all(sockets.map((socket) => once(socket.resume(), 'close')))
+    await closes(app)
+    await ended
+  })
+
+  t.test(`${kind}: a response under way is delivered whole, and so are those of requests pipelined behind it`, async (t) => {
+    const { app, open } = await listening(t, server, listen, options)
+    const socket = open()
+    let received = ''
+    socket.write(request('/slow') + request('/1') + request('/2'))
+    await once(socket, 'readable')
+    socket.on('data', (data) => { received += String(data) })
+    await Promise.all([closes(app, 20_000), once(socket, 'close')])
+    t.equal(received.match(/#/g)!.length, PARTS * part.length)
+    t.match(received, /answer 1\.[^]*answer 2\./)
+  })
+}
+
+t.test('a handshake of TLS that does not end does not hold up the close', async (t) => {
+  for (const server of [{ https: { key, cert } }, { http2: true, https: { key, cert } }]) {
+    const { app, open } = await listening(t, server, tcp)
+    const [silent, begun] = [open(), open()]
+    begun.write(Buffer.from('1603010200', 'hex'))
+    await delay(20)
+    const ended = [silent, begun].map((socket) => once(socket.resume(), 'close'))
+    await closes(app)
+    await Promise.all(ended)
+  }
+})
+
+for (const [kind, server, scheme] of [['h2', { http2: true, https: { key, cert } }, 'https'], ['h2c', { http2: true }, 'http']] as const) {
+  t.test(`${kind}: a session without streams does not hold up the close`, async (t) => {
+    const { app } = await listening(t, server, tcp)
+    const session = http2.connect(`${scheme}://127.0.0.1:${(app.server.address() as AddressInfo).port}`, { rejectUnauthorized: false })
+    t.teardown(() => session.destroy())
+    await once(session, 'remoteSettings')
+    const ended = once(session, 'close')
+    await closes(app)
+    await ended
+  })
+
+  t.test(`${kind}: a session ends when its streams have, and delivers them whole`, async (t) => {
+    const { app } = await listening(t, server, tcp)
+    const session = http2.connect(`${scheme}://127.0.0.1:${(app.server.address() as AddressInfo).port}`, { rejectUnauthorized: false })
+    t.teardown(() => session.destroy())
+    const stream = session.request({ ':path': '/slow' })
+    await once(stream, 'response')
+    let received = 0
+    stream.on('data', ({ length }) => { received += length })
+    await Promise.all([closes(app, 20_000), once(stream, 'end'), once(session, 'goaway'), once(session, 'close')])
+    t.equal(received, PARTS * part.length)
+  })
+}
+
+t.test('a connection that was upgraded is not ended', async (t) => {
+  const { app, open } = await listening(t, {}, tcp)
+  app.server.on('upgrade', async (_request, socket: Socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: test\r\n\r\n')
+    await delay(300)
+    socket.end('the last word')
+  })
+  const socket = open()
+  let received = ''
+  socket.write('GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: test\r\n\r\n')
+  await once(socket, 'readable')
+  socket.on('data', (data) => { received += String(data) })
+  await closes(app)
+  t.match(received, /the last word$/)
+})
+
+t.test('connections are served until the hooks of others let the server stop to listen', async (t) => {
+  const app = await appWithTasks(t)
+  app.get('/', async () => 'served')
+  app.addHook('preClose', async () => { await delay(200) })
   await app.listen({ host: '127.0.0.1', port: 0 })
-  t.ok(await closes(app) < 5_000)
+  const [first, spare] = [client(t, app), client(t, app)]
+  await once(spare.socket, 'connect')
+  const closed = closes(app)
+  await delay(100)
+  first.socket.write(request('/'))
+  await closed
+  t.match(first.received(), 'HTTP/1.1 ')
+  await spare.ended
+})
+
+t.test('a response that its client reads late is not cut', async (t) => {
+  const app = await appWithTasks(t)
+  const length = 30_000_000
+  app.get('/', async () => { await delay(50); return '#'.repeat(length) })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  socket.write(request('/'))
+  await once(app.server, 'request')
+  const closed = closes(app, 20_000)
+  await delay(300)
+  let received = 0
+  socket.on('data', (data) => { received += data.length })
+  await Promise.all([closed, once(socket, 'close')])
+  t.ok(received > length)
+})
+
+t.test('looking for what is idle ends with the connections', async (t) => {
+  const { setInterval, clearInterval } = timers
+  const running = new Set<unknown>()
+  t.teardown(() => Object.assign(timers, { setInterval, clearInterval }))
+  Object.assign(timers, {
+    setInterval: (callback: () => void, ms: number) => {
+      const timer = setInterval(callback, ms)
+      running.add(timer)
+      return timer
+    },
+    clearInterval: (timer: NodeJS.Timeout) => {
+      running.delete(timer)
+      clearInterval(timer)
+    }
+  })
+  const { app, open } = await listening(t, {}, tcp)
+  const [gone, left] = [open(), open()]
+  await Promise.all([once(gone, 'connect'), once(left, 'connect')])
+  gone.destroy()
+  const never = await appWithTasks(t)
+  await Promise.all([closes(app), closes(never)])
+  while (running.size > 0) await delay(10)
+  t.equal(running.size, 0)
 })
