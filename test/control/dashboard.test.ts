@@ -28,7 +28,8 @@ t.test('the page and its files are served with a strict Content-Security-Policy'
     const page = await app.inject(url)
     t.equal(page.statusCode, 200)
     t.match(page.headers, { ...HEADERS, 'content-type': 'text/html; charset=utf-8' })
-    t.ok(page.body.includes(`src="${folder}dashboard.js"`), url)
+    // No module: with those a browser sends an Origin.
+    t.ok(page.body.includes(`<script defer src="${folder}dashboard.js">`), url)
     t.notMatch(page.body, /\{\{|https?:|style=|onclick|<script>/)
   }
   for (const [name, type] of [['dashboard.css', 'text/css; charset=utf-8'], ['dashboard.js', 'text/javascript; charset=utf-8'], ['icon.svg', 'image/svg+xml']]) {
@@ -93,13 +94,47 @@ t.test('the hooks guard the page, its files, its routes and its feed', async (t)
   }
 })
 
+t.test('a browser is sent the page and its files again only after a change', async (t) => {
+  const app = await appWithTasks(t)
+  await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [] })
+  const tags = new Set<string>()
+  for (const url of ['/dashboard', '/dashboard/', '/dashboard/dashboard.js', '/dashboard/dashboard.css', '/dashboard/icon.svg']) {
+    const { headers: { etag }, body } = await app.inject(url)
+    t.match(etag, /^W\/"[\w-]{43}"$/)
+    tags.add(etag as string)
+    for (const known of [etag, (etag as string).slice(2), `"x", ${etag}`, '*'] as string[]) {
+      for (const method of ['GET', 'HEAD'] as const) {
+        const reply = await app.inject({ method, url, headers: { 'if-none-match': known } })
+        t.same([reply.statusCode, reply.body], [304, ''], `${method} ${url} ${known}`)
+        t.match(reply.headers, { ...HEADERS, etag })
+      }
+    }
+    const stale = await app.inject({ url, headers: { 'if-none-match': 'W/"x"' } })
+    t.same([stale.statusCode, stale.body === body], [200, true])
+    const head = await app.inject({ method: 'HEAD', url })
+    t.match([head.statusCode, head.headers.etag, head.headers['content-length'], head.body], [200, etag, String(Buffer.byteLength(body)), ''])
+  }
+  t.equal(tags.size, 5)
+})
+
+t.test('a page of another origin is served nothing', async (t) => {
+  const app = await appWithTasks(t)
+  await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], allowedOrigins: ['https://ops.example.com'] })
+  for (const path of ['', '/', '/dashboard.css', '/dashboard.js', '/icon.svg', '/api', '/api/x', '/feed']) {
+    const ask = async (origin: string) => await app.inject({ url: `/dashboard${path}`, headers: { host: 'here:1', origin } })
+    for (const origin of ['https://evil.example', 'null']) {
+      t.match((await ask(origin)).json(), { statusCode: 403, code: 'FST_ERR_TASK_ORIGIN_NOT_ALLOWED' }, `${path} ${origin}`)
+    }
+    for (const origin of ['https://ops.example.com', 'http://here:1']) t.not((await ask(origin)).statusCode, 403, `${path} ${origin}`)
+  }
+})
+
 t.test('a page of another origin cannot act with the password that the browser keeps', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], allowedOrigins: ['https://ops.example.com'] })
   const purge = (origin: string) => app.inject({ method: 'POST', url: '/dashboard/api/purge', headers: { origin } })
   t.equal((await purge('https://evil.example')).statusCode, 403)
   t.equal((await purge('https://ops.example.com')).statusCode, 200)
-  t.equal((await app.inject({ url: '/dashboard/dashboard.js', headers: { origin: 'https://behind.a.proxy' } })).statusCode, 200, 'its files say nothing')
   const upgrade = { connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' }
   const address = await listen(app)
   for (const [origin, status] of [['https://evil.example', 403], ['https://ops.example.com', 101]] as const) {

@@ -52,7 +52,7 @@ export async function generate () {
     bundle: true,
     minify: true,
     write: false,
-    format: 'esm',
+    format: 'iife',
     target: ['chrome111', 'firefox119', 'safari16.4'],
     jsx: 'automatic',
     jsxImportSource: 'preact',

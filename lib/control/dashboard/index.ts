@@ -5,6 +5,7 @@ import tasksFeed from '../feed'
 import tasksRoutes from '../routes'
 import type { OptionCheck } from '../../shared/option-checks'
 import { html, script, style } from './assets'
+import { File } from './file'
 
 interface DashboardOptions extends AccessOptions {
   /** What the page shows: the tasks (the default), the jobs of the fleet, or both, each in a tab of its own. */
@@ -16,18 +17,10 @@ interface DashboardOptions extends AccessOptions {
 const ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="4" fill="#3756e0"/>' +
   '<path d="M4 5h8M4 8h5M4 11h7" stroke="#fff" stroke-width="1.6" stroke-linecap="round"/></svg>'
 
-const ASSETS: Array<[name: string, type: string, content: string]> = [
-  ['dashboard.css', 'text/css; charset=utf-8', style],
-  ['dashboard.js', 'text/javascript; charset=utf-8', script],
-  ['icon.svg', 'image/svg+xml', ICON]
-]
-
-const HEADERS = {
-  'cache-control': 'no-cache',
-  'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff'
+const ASSETS: Record<string, File> = {
+  'dashboard.css': new File('text/css; charset=utf-8', style),
+  'dashboard.js': new File('text/javascript; charset=utf-8', script),
+  'icon.svg': new File('image/svg+xml', ICON)
 }
 
 // From @fastify/swagger.
@@ -45,33 +38,30 @@ const plugin: FastifyPluginAsync<DashboardOptions> = async (app, options) => {
   const { onRequest, exposeErrors, allowedOrigins } = ACCESS_OPTIONS
   checkAccess(app, 'fastify-tasks/dashboard', options, { onRequest, exposeErrors, allowedOrigins, serve: SERVE })
   const served = [...new Set([options.serve ?? 'tasks'].flat())]
+  // Before every route of the dashboard: those below it inherit both.
+  rejectCrossOrigin(app, options.allowedOrigins)
   addAuthHooks(app, options)
 
   const page = html.replace('{{serve}}', served.join(' '))
   app.get('/', HIDDEN, async (request, reply) => {
-    reply.headers(HEADERS).type('text/html; charset=utf-8')
     // The page's links are relative, for a proxy may have moved it: without a slash at the end they begin a level higher.
     const path = request.url.split('?', 1)[0]
     const folder = path.slice(path.lastIndexOf('/') + 1).replace(/[^\w.~%-]/g, encodeURIComponent)
-    return page.replaceAll('{{folder}}', () => folder === '' ? '' : `${folder}/`)
+    const content = page.replaceAll('{{folder}}', () => folder === '' ? '' : `${folder}/`)
+    return new File('text/html; charset=utf-8', content).send(request, reply)
   })
 
-  for (const [name, type, content] of ASSETS) {
-    app.get(`/${name}`, HIDDEN, async (_request, reply) => reply.headers(HEADERS).type(type).send(content))
-  }
+  for (const [name, file] of Object.entries(ASSETS)) app.get(`/${name}`, HIDDEN, async (request, reply) => file.send(request, reply))
 
   for (const serve of served) serveData(app, serve, options)
 }
 
-/** The routes and the feed that the page uses. The page itself and its files contain no data, and are served to every origin. */
+/** The routes and the feed that the page uses. */
 function serveData (app: FastifyInstance, serve: Served, { exposeErrors, allowedOrigins }: DashboardOptions): void {
   const path = serve === 'tasks' ? '/' : '/jobs-'
   // The hooks of the page have authenticated the request.
   const options = { onRequest: [], exposeErrors, serve }
-  app.register(async (app) => {
-    rejectCrossOrigin(app, allowedOrigins)
-    await app.register(tasksRoutes, { ...options, prefix: `${path}api` })
-  })
+  app.register(tasksRoutes, { ...options, prefix: `${path}api` })
   app.register(tasksFeed, { ...options, prefix: `${path}feed`, allowedOrigins })
 }
 

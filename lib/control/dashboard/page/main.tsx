@@ -4,7 +4,8 @@ import { App, type TabProps } from './app'
 import { Controller, type Served } from './controller'
 import { readPlace, writePlace } from './model/location'
 
-const base = new URL('.', import.meta.url)
+// No module: for one of those, browsers say an origin, which behind a proxy that hides the host is taken for another.
+const base = new URL('.', (document.currentScript as HTMLScriptElement).src)
 const tabs = document.documentElement.dataset.serve!.split(' ') as Served[]
 /** A tab is connected when it is shown for the first time, and goes on from then: its plots have no gap when it is shown again. */
 const opened = new Map<Served, TabProps>()
