@@ -46,3 +46,9 @@ export function succeeds (attempt: () => void): boolean {
     return false
   }
 }
+
+/** If the work is a promise that nobody follows, logs its failure. */
+export function logRejectionOf (work: unknown, log: FastifyBaseLogger, message: string): void {
+  // Of nothing else that has a `then`: some begin their work when it is called.
+  if (work instanceof Promise) succeeds(() => work.catch((error) => logThrown(log, error, message)))
+}

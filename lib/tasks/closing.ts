@@ -1,8 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_TASKS_CLOSED } from '../shared/errors'
-import { CANCELLING, PENDING } from './tally'
+import { CANCELLING, PENDING, WAITS } from './status'
 import { Task } from './task'
-import { WAITS } from './task-record'
 import { timers } from '../shared/timers'
 import { allEnded, within } from './waiting'
 

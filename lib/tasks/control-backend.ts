@@ -52,10 +52,10 @@ export class TasksBackend implements ControlBackend {
 
   summary (): Summary {
     const groups = []
-    for (const { name: group, tally: { counts } } of this.registry.groups()) {
+    for (const { name: group, tally: { counts } } of this.registry.groups) {
       if (groups.push({ group, counts }) === MAX_GROUPS) break
     }
-    return { counts: this.registry.counts, groups, process: processNumbers(this.identity) }
+    return { counts: this.registry.tally.counts, groups, process: processNumbers(this.identity) }
   }
 
   get (name: string): Snapshot {
@@ -87,12 +87,12 @@ export class TasksBackend implements ControlBackend {
       const named = [...new Set(names)].map((name) => this.registry.get(name)).filter((task) => task !== undefined)
       return named.sort((one, other) => Task.sequenceOf(other) - Task.sequenceOf(one)).filter((task) => Task.sequenceOf(task) < before)
     }
-    return group === undefined ? this.registry.newestFirst(before) : this.registry.group(group)?.newestFirst(before) ?? []
+    return group === undefined ? this.registry.newestFirst(before) : this.registry.groups.get(group)?.newestFirst(before) ?? []
   }
 
   /** Whether no task is in any of the states. */
   private matchesNone ({ states }: ControlFilter): boolean {
-    const { counts } = this.registry
+    const { counts } = this.registry.tally
     return states?.every((state) => counts[state] === 0) === true
   }
 

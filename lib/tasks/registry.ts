@@ -3,19 +3,19 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
 import { FST_ERR_TASKS_CLOSED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_NAME_IN_USE } from '../shared/errors'
 import { formatValue } from '../shared/option-checks'
-import { logThrown, succeeds } from '../shared/thrown'
+import { logRejectionOf } from '../shared/thrown'
 import { subscribe, unsubscribe } from './abort-links'
 import { Closing, type ClosingHost } from './closing'
 import { EndedTasks } from './ended-tasks'
 import { checkFilter, checkNarrowingFilter, matches } from './filter'
-import { startTask, TaskGroups, type TaskGroup } from './groups'
+import { startTask, TaskGroups } from './groups'
 import { LeaseClocks } from './lease-clock'
 import { checkGroup, checkGroupLimits, checkName, checkTaskOptions, isThenable } from './options'
 import { OrderedLog } from './ordered-log'
+import { NAMED, WAITS } from './status'
 import { Tally } from './tally'
 import { Task } from './task'
 import type { TaskHost } from './task-extras'
-import { NAMED, WAITS } from './task-record'
 import { timers } from '../shared/timers'
 import { TasksView } from './view'
 import { allEnded } from './waiting'
@@ -30,11 +30,12 @@ export class TaskRegistry implements TaskHost, ClosingHost {
   readonly cancelTimeout: number
   readonly closeTimeout: number
   readonly tally = new Tally(() => this.nextImmediate())
+  /** The groups that tasks have, and those with limits. */
+  readonly groups = new TaskGroups(() => this.nextImmediate())
   readonly #keepEnded: number
   readonly #tasks = new Map<string, Task>()
   readonly #order = new OrderedLog<Task>(Task.sequenceOf)
   readonly #ended = new EndedTasks()
-  readonly #groups = new TaskGroups(() => this.nextImmediate())
   readonly #leaseClocks = new LeaseClocks<Task>(Task.expire)
   readonly #closing = new Closing(this)
   /** Until the app is ready: what starts then, in the order added, and the async context of its caller. */
@@ -56,7 +57,8 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     try {
       return this.create(app, work, checkTaskOptions(options), log)
     } catch (error) {
-      logRejectionOf(work, this.log)
+      // Whoever handed a promise over has let go of it, and its failure would end the process.
+      logRejectionOf(work, this.log, 'A promise that addTask had refused has rejected')
       throw error
     }
   }
@@ -70,7 +72,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     const name = options.name ?? this.nextName()
     const previous = this.#tasks.get(name)
     if (previous !== undefined && previous.endedAt === undefined) throw new FST_ERR_TASK_NAME_IN_USE(name)
-    if (label !== undefined && isFunction) this.#groups.get(label)?.checkRoom()
+    if (label !== undefined && isFunction) this.groups.get(label)?.checkRoom()
 
     const task = new Task<T>(name, app, this, isFunction ? work : undefined, (options.name === undefined ? 0 : NAMED) | (mayWait ? WAITS : 0))
     // The first that may fail, for it is not ours: nothing has been added yet.
@@ -84,7 +86,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     if (signal !== undefined) Task.extrasOf(task).parentSignal = signal
     if (options.timeout !== undefined) Task.extrasOf(task).timeout = options.timeout
     if (options.ttl !== undefined) Task.extrasOf(task).lease = this.#leaseClocks.lease(options.ttl, task)
-    if (label !== undefined) Task.extrasOf(task).member = this.#groups.getOrCreate(label).join(task, !isFunction)
+    if (label !== undefined) Task.extrasOf(task).member = this.groups.getOrCreate(label).join(task, !isFunction)
     if (isFunction) this.schedule(task)
     else Task.track(task, work)
     if (aborted !== undefined) task.cancel(aborted.reason)
@@ -98,7 +100,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
 
   find (filter: api.TaskFilter = {}): Task[] {
     const { group } = checkFilter(filter)
-    const candidates = group === undefined ? Array.from(this.#tasks.values()) : this.#groups.get(group)?.tasks ?? []
+    const candidates = group === undefined ? Array.from(this.#tasks.values()) : this.groups.get(group)?.tasks ?? []
     return candidates.filter((task) => matches(task, filter))
   }
 
@@ -126,20 +128,15 @@ export class TaskRegistry implements TaskHost, ClosingHost {
 
   defineGroup (name: string, limits: api.TaskGroupLimits = {}): void {
     checkGroup(name)
-    this.#groups.getOrCreate(name).limit(checkGroupLimits(limits))
+    this.groups.getOrCreate(name).limit(checkGroupLimits(limits))
   }
 
   async onIdle (group?: string): Promise<void> {
     if (group !== undefined) checkGroup(group)
-    await (group === undefined ? this.tally.whenIdle() : this.#groups.whenIdle(group))
+    await (group === undefined ? this.tally.whenIdle() : this.groups.whenIdle(group))
   }
 
   // --- for the control routes ---
-
-  /** How many tasks are in each state, the ended ones that are kept included. O(1). */
-  get counts (): Record<api.TaskState, number> {
-    return this.tally.counts
-  }
 
   /**
    * The tasks added before this sequence number (`Task.sequenceOf`), the newest first. Finding the first costs O(log n). Nothing
@@ -152,15 +149,6 @@ export class TaskRegistry implements TaskHost, ClosingHost {
   /** The tasks added after this sequence number, the oldest first; else as `newestFirst`. */
   oldestFirst (afterSequence: number): Iterable<Task> {
     return this.#order.oldestFirst(afterSequence)
-  }
-
-  /** The groups that tasks have, and those with limits. Each knows its counts (`tally.counts`) and its tasks (`newestFirst`). */
-  groups (): Iterable<TaskGroup> {
-    return this.#groups
-  }
-
-  group (name: string): TaskGroup | undefined {
-    return this.#groups.get(name)
   }
 
   // --- the app's life ---
@@ -245,7 +233,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     this.#order.remove(ended)
     this.tally.remove(Task.stateOf(ended))
     const member = Task.peek(ended)?.member
-    if (member !== undefined) this.#groups.leave(member)
+    if (member !== undefined) this.groups.leave(member)
   }
 
   private nextName (): string {
@@ -253,13 +241,5 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     do name = `task-${++this.#lastNumber}`
     while (this.#tasks.has(name))
     return name
-  }
-}
-
-/** Whoever handed the promise over has let go of it, and its failure would end the process. */
-function logRejectionOf (work: unknown, log: FastifyBaseLogger): void {
-  // Of nothing else that has a `then`: some begin their work when it is called.
-  if (work instanceof Promise) {
-    succeeds(() => work.catch((error) => logThrown(log, error, 'A promise that addTask had refused has rejected')))
   }
 }

@@ -1,13 +1,5 @@
 import type { TaskState } from '../../types/task'
-
-/** In the order of a task's life: the first three are live. A task keeps the index. */
-export const STATES: readonly TaskState[] = ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']
-export const PENDING = 0
-export const RUNNING = 1
-export const CANCELLING = 2
-export const COMPLETED = 3
-export const FAILED = 4
-export const CANCELLED = 5
+import { CANCELLING, COMPLETED, PENDING, RUNNING } from './status'
 
 /** How many tasks there are in each state, and who waits until none is live. */
 export class Tally {

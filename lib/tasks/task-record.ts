@@ -3,21 +3,9 @@ import type * as api from '../../types/task'
 import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_EXPIRED, FST_ERR_TASK_TIMEOUT } from '../shared/errors'
 import { describeThrown, logThrown, succeeds } from '../shared/thrown'
 import { LinkedNode } from './linked-list'
-import { CANCELLED, CANCELLING, COMPLETED, FAILED, PENDING, RUNNING, STATES } from './tally'
+import { CANCELLED, CANCELLING, COMPLETED, FAILED, HAS_REASON, PENDING, RUNNING, STATE, STATES, TIMED_OUT, TOLD, WAITS } from './status'
 import type { Task } from './task'
 import { TaskExtras, Waiter, type TaskHost } from './task-extras'
-
-// Flags, kept in one number with the state: a field costs 8 bytes in every task.
-const STATE = 7
-/** The caller chose the name; a task without one is removed when it ends. */
-export const NAMED = 8
-/** `onClose: 'wait'`. */
-export const WAITS = 16
-/** It was told to stop: its signal has aborted. */
-export const TOLD = 32
-export const TIMED_OUT = 64
-/** Whoever told it to stop gave a reason. */
-export const HAS_REASON = 128
 
 /**
  * What a task holds, and how it goes from state to state.
