@@ -68,3 +68,41 @@ export class ByHandWithSignal {
     this.live.delete(entry.name)
   }
 }
+
+export type AwaitedEntry = Entry & { result: unknown, done: Promise<unknown> }
+
+/** The same with a promise each that is kept with the entry, and its outcome, until a purge. */
+export class ByHandAwaited {
+  readonly tasks = new Map<string, AwaitedEntry>()
+
+  add (name: string, work: Work): AwaitedEntry {
+    const previous = this.tasks.get(name)
+    if (previous !== undefined && previous.endedAt === undefined) throw new Error(`${name} is in use`)
+    const entry: Omit<AwaitedEntry, 'done'> & { done?: Promise<unknown> } = {
+      name, createdAt: Date.now(), startedAt: undefined, endedAt: undefined, error: undefined, result: undefined, done: undefined
+    }
+    entry.done = new Promise((resolve, reject) => {
+      setImmediate(() => {
+        entry.startedAt = Date.now()
+        work().then(
+          (result) => {
+            entry.endedAt = Date.now()
+            entry.result = result
+            resolve(result)
+          },
+          (error) => {
+            entry.endedAt = Date.now()
+            entry.error = error
+            reject(error)
+          }
+        )
+      })
+    })
+    this.tasks.set(name, entry as AwaitedEntry)
+    return entry as AwaitedEntry
+  }
+
+  purge (): void {
+    for (const { name, endedAt } of this.tasks.values()) if (endedAt !== undefined) this.tasks.delete(name)
+  }
+}
