@@ -1,9 +1,9 @@
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { start } from '../fixtures/child'
 import { project, root, succeed, tsc } from '../fixtures/packed'
+import { freePort } from '../fixtures/redis'
 
 t.setTimeout(120_000)
 
@@ -16,14 +16,6 @@ function link (folder: string, ...names: string[]): void {
     mkdirSync(dirname(target), { recursive: true })
     symlinkSync(join(root, 'node_modules', name), target, 'junction')
   }
-}
-
-async function freePort (): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
 }
 
 /** Starts an app by fastify-cli, sees what it serves, and has it closed by a signal. */
