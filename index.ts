@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { Processes } from './lib/processes'
-import { kTasksControlBackend } from './lib/shared/control-backend'
+import { kTasksControlBackend, type ControlBackend } from './lib/shared/control-backend'
 import * as errors from './lib/shared/errors'
 import { processIdentity } from './lib/shared/process-info'
 import { whenReady } from './lib/shared/when-ready'
@@ -76,7 +76,7 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   const registry = new TaskRegistry(app.log, checked)
   const identity = processIdentity()
   const connections = new IdleConnections()
-  const backend = new TasksBackend(registry, identity)
+  const backend: ControlBackend = new TasksBackend(registry, identity)
   const processes = emitter && new Processes(backend, { emitter, peerTimeout, cancelTimeout: checked.cancelTimeout, identity, log: app.log })
 
   app.decorate('addTask', function (work, options) { return registry.add(this, work, options) })
