@@ -129,6 +129,14 @@ t.test('a pending task that is awaited before the app is ready is logged at warn
   t.equal(lines.length, 1)
 })
 
+t.test('a task that is added and awaited right after ready logs nothing', async (t) => {
+  const { lines, logger } = logged('warn')
+  const app = await appWithTasks(t, {}, { logger })
+  await app.ready()
+  t.equal(await app.addTask(() => 1).then((result) => result + 1), 2)
+  t.same(lines, [])
+})
+
 t.test('awaiting a task that runs, or of an app that is ready, logs nothing', async (t) => {
   const { lines, logger } = logged('warn')
   const app = await appWithTasks(t, {}, { logger })
@@ -205,7 +213,7 @@ t.test("a task with onClose 'wait' is cancelled after closeTimeout, and one that
   await app.close()
   t.equal(waits.state, 'cancelled')
   t.equal(still.state, 'cancelling')
-  t.same(lines.map(({ level, task, msg }) => [level, task, msg]), [[40, 'stuck', 'Task is still running after the app was closed']])
+  t.same(lines.map(({ level, task, msg }) => [level, task, msg]), [[40, 'stuck', 'Task is still running after the app was closed: stuck']])
   t.ok(lines[0].age! >= 39 && lines[0].age! <= Date.now() - still.createdAt)
 })
 

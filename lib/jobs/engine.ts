@@ -8,6 +8,7 @@ import { retryNoting, retryTaking } from './completing'
 import { createConnection, type StoreConnection } from './connection'
 import { DEFAULT_QUEUE, type Settings } from './options'
 import { redactError } from '../shared/redaction'
+import { logThrown } from '../shared/thrown'
 import { Requests, RESPONSE_TIMEOUT } from './requests'
 import type { Payload, Stored } from './serialization'
 import { TRANSACTION, type TransactionClient } from './transactions'
@@ -244,6 +245,6 @@ export class Engine {
     const problem = error instanceof FST_ERR_JOB_INVALID_STORE ? error : redactError(error)
     if (this.closing || problem.message === this.lastProblem?.message) return
     this.lastProblem = problem
-    this.log.warn({ err: this.lastProblem }, 'BullMQ reported an error')
+    logThrown(this.log, this.lastProblem, 'BullMQ reported an error', {}, 'warn')
   }
 }

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { FastifyBaseLogger } from 'fastify'
 import type * as api from '../../types/job'
+import { callListeners } from '../shared/listeners'
 import { logThrown } from '../shared/thrown'
 import { timers } from '../shared/timers'
 import type { Engine } from './engine'
@@ -118,15 +119,7 @@ export class JobEvents extends EventEmitter<api.JobEvents> {
   }
 
   #call (name: EventName, job: Job): void {
-    const failed = (error: unknown): void => logThrown(this.#log.child({ event: name, job: job.name }), error, 'A listener on app.jobEvents threw an error')
-    for (const listener of this.rawListeners(name)) {
-      try {
-        const result: unknown = listener.call(this, job)
-        if (result instanceof Promise) result.catch(failed)
-      } catch (error) {
-        failed(error)
-      }
-    }
+    callListeners(this, name, job, (error) => logThrown(this.#log, error, 'A listener on app.jobEvents threw an error', { event: name, job: job.name }))
   }
 }
 

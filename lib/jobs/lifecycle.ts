@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOBS_NOT_READY } from '../shared/errors'
 import { whenReady } from '../shared/when-ready'
 import { timers } from '../shared/timers'
+import { logLine } from '../shared/thrown'
 import { readStopRequests } from './canceller'
 import { CompletionWaiter } from './completions'
 import { Engine, type Queue } from './engine'
@@ -111,8 +112,8 @@ export class JobsLifecycle {
     const late = this.#stopped.promise.then(() => sleep(Math.min(closeTimeout, cancelTimeout), true, { ref: false }))
     if (await Promise.race([drained, late]) === true) {
       const jobs = this.#runner.names
-      if (jobs.length > 0) this.#app.log.warn({ jobs }, 'Jobs are still running after the app was closed')
-      else this.#app.log.warn('The job store did not respond; closing without it')
+      if (jobs.length > 0) logLine(this.#app.log, 'warn', `Jobs are still running after the app was closed: ${jobs.join(', ')}`, { jobs })
+      else logLine(this.#app.log, 'warn', 'The job store did not respond; closing without it')
     }
     // How the last of them ended is still to be written.
     await Promise.race([this.#outcomes.flush(), late])

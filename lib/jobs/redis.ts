@@ -1,6 +1,7 @@
 import type * as bullmq from 'bullmq'
 import { load } from '../shared/optional-peer'
 import { timers } from '../shared/timers'
+import { logLine } from '../shared/thrown'
 import { isClient, type ConnectionEvents, type StoreConnection } from './connection'
 import type { Settings } from './options'
 import { sleep } from './sleep'
@@ -97,9 +98,9 @@ export class RedisConnection implements StoreConnection {
     const { log } = this.#events
     const policy = find('maxmemory_policy') ?? 'noeviction'
     if (!this.#warned && policy !== 'noeviction') {
-      log.warn({ policy }, 'Redis evicts keys when its memory is full, and jobs with them: set its maxmemory-policy to noeviction')
+      logLine(log, 'warn', 'Redis evicts keys when its memory is full, and jobs with them: set its maxmemory-policy to noeviction', { policy })
     }
-    if (!this.#warned && isBelow(...RECOMMENDED)) log.warn({ version }, `BullMQ recommends Redis ${RECOMMENDED.join('.')} or later`)
+    if (!this.#warned && isBelow(...RECOMMENDED)) logLine(log, 'warn', `BullMQ recommends Redis ${RECOMMENDED.join('.')} or later`, { version })
     this.#warned = true
     return { version, dbType, capabilities: { canDoubleTimeout: !isBelow(6, 0, 0), canBlockFor1Ms: !isBelow(7, 0, 8) } }
   }

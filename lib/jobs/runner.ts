@@ -3,6 +3,7 @@ import type { Task } from '../../types/task'
 import { FST_ERR_JOB_EXPIRED, FST_ERR_JOB_INVALID_RECORD, FST_ERR_JOB_TIMEOUT, FST_ERR_TASKS_CLOSED } from '../shared/errors'
 import { redactError } from '../shared/redaction'
 import { timers } from '../shared/timers'
+import { logThrown } from '../shared/thrown'
 import { keepingLogger } from './job-log'
 import { isOurs } from './ended'
 import type { Expiries } from './expiries'
@@ -131,7 +132,7 @@ export class Runner {
     if (isReleased || reason === LOCK_LOST) return this.release(job, token)
     if (task.state !== 'failed' && !(reason instanceof FST_ERR_JOB_TIMEOUT)) throw cancellation(job.data.name, reason)
     const err = toEngineError(task.state === 'failed' ? task.error : reason)
-    task.log.error({ err, job: job.data.name, attempt: startsOf(job) }, 'Job failed')
+    logThrown(task.log, err, `Job failed: ${job.data.name}`, { job: job.data.name, attempt: startsOf(job) })
     // One that was cancelled is not tried again, whatever it threw.
     throw task.signal.aborted && !(reason instanceof FST_ERR_JOB_TIMEOUT) ? final(err) : err
   }
@@ -165,7 +166,7 @@ export class Runner {
       do await job.updateProgress((told = task.progress)!)
       while (told !== task.progress)
     } catch (error) {
-      task.log.warn({ err: redactError(error) }, 'Progress could not be reported')
+      logThrown(task.log, redactError(error), 'Progress could not be reported', {}, 'warn')
     } finally {
       entry.reporting = undefined
     }

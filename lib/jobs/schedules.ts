@@ -5,6 +5,7 @@ import type { JobSchedule, JobScheduleOptions } from '../../types/job'
 import { FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_NAME_IN_USE } from '../shared/errors'
 import { formatValue, omitUndefined } from '../shared/option-checks'
 import { load } from '../shared/optional-peer'
+import { logLine } from '../shared/thrown'
 import { Adder, type Draft } from './adding'
 import type { Engine } from './engine'
 import type { Expiries } from './expiries'
@@ -91,13 +92,13 @@ export class Schedules {
     // BullMQ has it in the id alone, for either kind of schedule on either store.
     const due = Number(tick.id!.slice(tick.id!.lastIndexOf(':') + 1))
     const left = timesBetween((tick.opts as { repeat: Times }).repeat, due, Date.now())
-    if (left > 0) this.#log.warn({ schedule, due: new Date(due).toISOString(), left }, 'No process could run the schedule in time; runs were left out')
+    if (left > 0) logLine(this.#log, 'warn', 'No process could run the schedule in time; runs were left out', { schedule, due: new Date(due).toISOString(), left })
     const expiresAt = expiresIn === undefined ? undefined : Date.now() + expiresIn
     try {
       await this.#adder.add({ queue, kind, payload: { ...payload, ...omitUndefined({ expiresAt }) }, options: { ...options, jobId: idOf(tick), deduplication: { id: keyOf(schedule) } } })
     } catch (error) {
       if (!(error instanceof FST_ERR_JOB_NAME_IN_USE)) throw error
-      this.#log.warn({ schedule }, 'The last run of the schedule is still live; this one is left out')
+      logLine(this.#log, 'warn', 'The last run of the schedule is still live; this one is left out', { schedule })
     }
   }
 }

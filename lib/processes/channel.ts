@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Emitter } from '../../types/process'
 import { timers } from '../shared/timers'
+import { logLine, logThrown } from '../shared/thrown'
 import { guardEmitter } from './emitter-guard'
 
 type Listener = Parameters<Emitter['on']>[1]
@@ -34,7 +35,7 @@ export class Channel {
       try {
         receive(message?.payload)
       } catch (error) {
-        this.log.debug({ err: error, topic }, 'A message of another process could not be handled')
+        logThrown(this.log, error, 'A message of another process could not be handled', { topic }, 'debug')
       }
       done?.()
     }
@@ -80,14 +81,14 @@ export class Channel {
   fail (error?: unknown): void {
     if (this.down) return
     this.down = true
-    this.log.warn({ err: error ?? this.complaint }, 'The emitter does not deliver: the tasks of other processes are out of reach')
+    logThrown(this.log, error ?? this.complaint, 'The emitter does not deliver: the tasks of other processes are out of reach', {}, 'warn')
   }
 
   recover (): void {
     if (!this.down) return
     this.down = false
     this.complaint = undefined
-    this.log.debug('The emitter delivers again')
+    logLine(this.log, 'debug', 'The emitter delivers again')
   }
 
   /** The emitter itself stays open: it belongs to the caller. */
@@ -101,7 +102,7 @@ export class Channel {
     const now = timers.now()
     if (now - this.unreadableAt < 60_000) return
     this.unreadableAt = now
-    this.log.error({ err: error }, 'A message of the emitter could not be handled')
+    logThrown(this.log, error, 'A message of the emitter could not be handled')
   }
 
   private call (method: (done: () => void) => unknown): Promise<void> {

@@ -2,6 +2,7 @@ import type { FastifyBaseLogger, FastifyError } from 'fastify'
 import type { ControlBackend, ControlFilter, ListQuery } from '../shared/control-backend'
 import { FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
 import { boolean, integer, isObjectOf, type OptionCheck, type OptionChecks } from '../shared/option-checks'
+import { logThrown } from '../shared/thrown'
 import type { Outbox } from './outbox'
 import { MAX_MESSAGE, TOPICS, type Message } from './messages'
 import { STATES, writeSnapshot } from './snapshots'
@@ -120,7 +121,7 @@ export class Responder {
     } catch (error) {
       outbox.push(topic, 'answer', `[${id},${statusOf(error)}]`)
       // A mistake of the other process, or of its client, is reported there.
-      if (((error as FastifyError).statusCode ?? 500) >= 500) log.warn({ err: error }, 'A request of another process failed')
+      if (((error as FastifyError).statusCode ?? 500) >= 500) logThrown(log, error, 'A request of another process failed', {}, 'warn')
     }
   }
 }

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { FastifyBaseLogger } from 'fastify'
 
 /** Anything can be thrown, including a value whose getters throw: none of these functions throws. */
@@ -23,18 +24,36 @@ export function describeThrown (thrown: unknown): { code?: string, message: stri
   }
 }
 
+type Level = 'debug' | 'info' | 'warn' | 'error'
+
 /**
- * Logs what was thrown. The app's log serializers expect errors: if they fail, an error with the same text is logged, and if that
- * fails too, the text alone.
+ * Writes a line, and never throws. A logger may have serializers of the app's for fields that are called as ours are: where they
+ * fail, the message alone is logged.
  */
-export function logThrown (log: FastifyBaseLogger, thrown: unknown, message: string, fields: object = {}): void {
+export function logLine (log: FastifyBaseLogger, level: Level, message: string, fields: object = {}): void {
+  if (!succeeds(() => log[level](fields, message))) succeeds(() => log[level](message))
+}
+
+/**
+ * Logs what was thrown, and never throws. Where a serializer fails, an error that says the same is logged, then the error without
+ * the other fields, and then its text alone.
+ */
+export function logThrown (log: FastifyBaseLogger, thrown: unknown, message: string, fields: object = {}, level: Level = 'error'): void {
   const { code, message: text } = describeThrown(thrown)
-  const attempts = [
-    () => log.error({ ...fields, err: thrown }, message),
-    () => log.error({ ...fields, err: Object.assign(new Error(text), { code }) }, message),
-    () => log.error(fields, `${message}: ${text}`)
-  ]
-  for (const attempt of attempts) if (succeeds(attempt)) return
+  const err = Object.assign(new Error(text), { code })
+  for (const attempt of [{ ...fields, err: thrown }, { ...fields, err }, { err: thrown }, { err }]) {
+    if (succeeds(() => log[level](attempt, message))) return
+  }
+  logLine(log, level, `${message}: ${text}`, fields)
+}
+
+/** A child logger, or the logger itself where a serializer of the app's fails at the fields. */
+export function childOf (log: FastifyBaseLogger, fields: object): FastifyBaseLogger {
+  try {
+    return log.child(fields)
+  } catch {
+    return log
+  }
 }
 
 /** Calls the function, whatever comes of it. @returns `false` if it throws */
@@ -50,5 +69,5 @@ export function succeeds (attempt: () => void): boolean {
 /** If the work is a promise that nobody follows, logs its failure. */
 export function logRejectionOf (work: unknown, log: FastifyBaseLogger, message: string): void {
   // Of nothing else that has a `then`: some begin their work when it is called.
-  if (work instanceof Promise) succeeds(() => work.catch((error) => logThrown(log, error, message)))
+  if (types.isPromise(work)) succeeds(() => work.catch((error) => logThrown(log, error, message)))
 }

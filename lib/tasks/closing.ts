@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_TASKS_CLOSED } from '../shared/errors'
 import { CANCELLING, PENDING, WAITS } from './status'
 import { Task } from './task'
+import { logLine } from '../shared/thrown'
 import { timers } from '../shared/timers'
 import { allEnded, within } from './waiting'
 
@@ -121,7 +122,7 @@ export class Closing {
   private warnStillRunning (tasks: Task[], message: string): void {
     for (const { name, createdAt, endedAt } of tasks) {
       // One may have ended while others were waited for.
-      if (endedAt === undefined) this.host.log.warn({ task: name, age: Date.now() - createdAt }, message)
+      if (endedAt === undefined) logLine(this.host.log, 'warn', `${message}: ${name}`, { task: name, age: Date.now() - createdAt })
     }
   }
 }

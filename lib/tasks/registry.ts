@@ -3,7 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
 import { FST_ERR_TASKS_CLOSED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_NAME_IN_USE } from '../shared/errors'
 import { formatValue } from '../shared/option-checks'
-import { logRejectionOf } from '../shared/thrown'
+import { logLine, logRejectionOf } from '../shared/thrown'
 import { subscribe, unsubscribe } from './abort-links'
 import { Closing, type ClosingHost } from './closing'
 import { EndedTasks } from './ended-tasks'
@@ -210,8 +210,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
   }
 
   onPendingAwaited (task: Task): void {
-    if (this.isReady) return
-    this.log.warn({ task: task.name }, 'Task is awaited before the app is ready, and starts only then: a plugin or an onReady hook that waits for it times out')
+    if (!this.isReady) this.warnIfStillPending(task)
   }
 
   // --- inside ---
@@ -220,6 +219,13 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     // One immediate per task keeps each caller's AsyncLocalStorage context.
     if (this.#pendingStarts === undefined) timers.setImmediate(startTask, task)
     else this.#pendingStarts.set(task, new AsyncResource('FastifyTask'))
+  }
+
+  private async warnIfStillPending (task: Task): Promise<void> {
+    // What awaits `app.ready()` goes on just before the tasks start.
+    await this.nextImmediate()
+    if (this.isReady) return
+    logLine(this.log, 'warn', 'Task is awaited before the app is ready, and starts only then: a plugin or an onReady hook that waits for it times out', { task: task.name })
   }
 
   private forget (ended: Task): void {

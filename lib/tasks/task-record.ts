@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
 import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_EXPIRED, FST_ERR_TASK_TIMEOUT } from '../shared/errors'
-import { describeThrown, logThrown, succeeds } from '../shared/thrown'
+import { childOf, describeThrown, logLine, logThrown } from '../shared/thrown'
 import { LinkedNode } from './linked-list'
 import { CANCELLED, CANCELLING, COMPLETED, FAILED, HAS_REASON, PENDING, RUNNING, STATE, STATES, TIMED_OUT, TOLD, WAITS } from './status'
 import type { Task } from './task'
@@ -97,7 +97,7 @@ export class TaskRecord<T> extends LinkedNode {
 
   get log (): FastifyBaseLogger {
     const extras = TaskRecord.extrasOf(this)
-    extras.childLogger ??= (extras.log ?? this.#app.log).child({ task: this.#name })
+    extras.childLogger ??= childOf(extras.log ?? this.#app.log, { task: this.#name })
     return extras.childLogger
   }
 
@@ -221,9 +221,9 @@ export class TaskRecord<T> extends LinkedNode {
 
   static #logEnd (task: Task<any>, state: number, isAwaited: boolean): void {
     const { log = task.#app.log, reason } = task.#extras ?? {}
-    if (state === CANCELLED) succeeds(() => log.debug({ task: task.#name, reason }, 'Task cancelled'))
+    if (state === CANCELLED) logLine(log, 'debug', 'Task cancelled', { task: task.#name, reason })
     // If someone awaits the task, they receive the error and log it.
-    else if (!isAwaited) logThrown(log, task.#outcome, 'Task failed', { task: task.#name })
+    else if (!isAwaited) logThrown(log, task.#outcome, `Task failed: ${task.#name}`, { task: task.#name })
   }
 
   /** An ended task keeps its outcome, and nothing of what it was added with. */

@@ -137,14 +137,11 @@ function invoke<T> (task: Task<T>): T | PromiseLike<T> {
 }
 
 function settleWith<T> (task: Task<T>, outcome: T | PromiseLike<T>): void {
-  toPromise(outcome).then(
-    (result) => complete(task, result),
-    (error) => fail(task, error)
-  )
+  adopt(outcome, (result) => complete(task, result), (error) => fail(task, error))
 }
 
 function settleTraced<T> (task: Task<T>, outcome: T | PromiseLike<T>, message: RunMessage): void {
-  toPromise(outcome).then((result) => {
+  adopt(outcome, (result) => {
     traceReturn(message, result)
     complete(task, result)
   }, (error) => {
@@ -153,12 +150,15 @@ function settleTraced<T> (task: Task<T>, outcome: T | PromiseLike<T>, message: R
   })
 }
 
-/** A getter of the promise may throw, be it `then` or, of a native promise, `constructor`. `then` is called once, and later. */
-function toPromise<T> (outcome: T | PromiseLike<T>): Promise<T> {
+/** Calls back once, and later, whatever the promise does. Its `then` is called once. */
+function adopt<T> (outcome: T | PromiseLike<T>, onResult: (result: T) => void, onError: (error: unknown) => void): void {
   try {
-    return Promise.resolve(outcome) as Promise<T>
-  } catch (error) {
-    return Promise.reject(error)
+    const promise = Promise.resolve(outcome) as Promise<T>
+    // A native promise may have a `then` of its own that throws or calls back twice: another promise takes care of both.
+    if (promise.then === Promise.prototype.then) promise.then(onResult, onError)
+    else new Promise<T>((resolve) => resolve(promise)).then(onResult, onError)
+  } catch (error) { // A getter of it has: `then`, `constructor`.
+    Promise.reject(error).catch(onError)
   }
 }
 

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type * as api from '../../types/task'
+import { callListeners } from '../shared/listeners'
 import { logThrown } from '../shared/thrown'
 import type { TaskRegistry } from './registry'
 
@@ -36,18 +37,10 @@ export class TasksView extends EventEmitter<api.TaskEvents> implements api.Tasks
   /** As `emit`, but a listener that fails stops neither the others nor the caller. */
   static publish (view: TasksView, event: keyof api.TaskEvents, task: api.Task): void {
     // Separate function: a closure here would allocate a context on every call.
-    if (view.listenerCount(event) > 0) callListeners(view, event, task, view.#registry)
+    if (view.listenerCount(event) > 0) tell(view, event, task, view.#registry)
   }
 }
 
-function callListeners (view: TasksView, event: keyof api.TaskEvents, task: api.Task, { log }: TaskRegistry): void {
-  const onError = (error: unknown): void => logThrown(log, error, 'A listener on app.tasks threw an error', { event, task: task.name })
-  for (const listener of view.rawListeners(event)) {
-    try {
-      const result: unknown = listener.call(view, task)
-      if (result instanceof Promise) result.catch(onError)
-    } catch (error) {
-      onError(error)
-    }
-  }
+function tell (view: TasksView, event: keyof api.TaskEvents, task: api.Task, { log }: TaskRegistry): void {
+  callListeners(view, event, task, (error) => logThrown(log, error, 'A listener on app.tasks threw an error', { event, task: task.name }))
 }

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { describeThrown, isAbortError } from '../../lib/shared/thrown'
-import { readyApp } from '../fixtures/app'
+import { childOf, describeThrown, isAbortError, logLine, logThrown } from '../../lib/shared/thrown'
+import { appWithTasks, ended, ignoresSignal, logged, readyApp, untilAborted } from '../fixtures/app'
 
 const hostile = { get message () { throw new Error('no message') }, get name () { throw new Error('no name') } }
 
@@ -22,6 +22,59 @@ t.test('a listener that throws such an error does not affect the task', async (t
   const line = once(stream, 'data')
   t.equal(await app.addTask(() => 42, { name: 'a' }), 42)
   t.match(JSON.parse((await line)[0]), { task: 'a', event: 'start', msg: 'A listener on app.tasks threw an error' })
+})
+
+/** As in an app with tasks of its own. */
+const serializers = { task: (task: { id: number }) => task.id.toString(), age: (age: { years: number }) => age.years.toString(), event: (event: { id: number }) => event.id.toString() }
+
+t.test("where a serializer of the app's fails at a field, the line is logged without the fields, by the task's name", async (t) => {
+  const { lines, logger } = logged()
+  const app = await appWithTasks(t, {}, { logger: { ...logger as object, serializers } })
+  const early = app.addTask(() => { throw new Error('boom') }, { name: 'early' })
+  early.then(() => {}, () => {})
+  await new Promise((resolve) => setImmediate(resolve))
+  await app.ready()
+  app.tasks.on('end', () => { throw new Error('listener') })
+  await ended(app.addTask(() => { throw new Error('boom') }, { name: 'fails' }))
+  t.equal(await app.addTask(async (_app, { log }) => { log.info('from the task'); return 42 }), 42)
+  app.addTask(untilAborted, { name: 'cancelled' })
+  t.equal(await app.cancelTask('cancelled'), true)
+  const stuck = app.addTask(ignoresSignal, { name: 'stuck' })
+  await new Promise((resolve) => setImmediate(resolve))
+  await app.close()
+  t.equal(stuck.state, 'cancelling')
+  t.equal(early.state, 'failed')
+  const of = (level: number): unknown[] => lines.filter((line) => line.level === level).map(({ msg, err }) => err === undefined ? msg : [msg, err.message])
+  t.match(of(50).filter((line) => /^Task/.test(String(line))), [['Task failed: fails', 'boom']])
+  t.match(of(40), [/^Task is awaited before/, 'Task is still running after the app was closed: stuck'])
+  t.strictSame(of(20), ['Task cancelled'])
+  t.ok(of(30).includes('from the task'))
+})
+
+t.test('where the error cannot be serialized either, its text is logged', async (t) => {
+  const failing = { ...serializers, err: () => { throw new Error('no') } }
+  for (const [names, expected] of [
+    [['err'], { task: 'a', msg: 'Task failed: a: boom' }],
+    [['err', 'task'], { msg: 'Task failed: a: boom' }]
+  ] as const) {
+    const { lines, logger } = logged()
+    const app = await readyApp(t, {}, { logger: { ...logger as object, serializers: Object.fromEntries(names.map((name) => [name, failing[name]])) as {} } })
+    await ended(app.addTask(() => { throw new Error('boom') }, { name: 'a' }))
+    t.match(lines.filter(({ level }) => level === 50), [expected])
+    t.notOk(lines.some(({ err }) => err !== undefined))
+  }
+})
+
+t.test('a logger that always throws disturbs nobody', async (t) => {
+  const fail = (): never => { throw new Error('no logger') }
+  const log = { child: fail, debug: fail, info: fail, warn: fail, error: fail } as any
+  logLine(log, 'warn', 'a line')
+  logThrown(log, new Error('boom'), 'failed')
+  t.equal(childOf(log, { task: 'a' }), log)
+  const app = await readyApp(t)
+  const task = app.addTask(() => { throw new Error('boom') }, { log })
+  await ended(task)
+  t.equal(task.state, 'failed')
 })
 
 t.test('anything thrown can be described', async (t) => {

@@ -18,7 +18,7 @@ t.test("what a task of a request logs carries the request's id, its failure incl
   const task = app.getTask('a')!
   await ended(task)
   const own = lines.filter((line) => line.task === 'a') as any[]
-  t.same(own.map(({ msg, reqId }) => [msg, reqId]), [['from the task', 'the request'], ['Task failed', 'the request']])
+  t.same(own.map(({ msg, reqId }) => [msg, reqId]), [['from the task', 'the request'], ['Task failed: a', 'the request']])
   t.match(own[1].err, { message: 'broken' })
 })
 

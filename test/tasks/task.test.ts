@@ -246,7 +246,7 @@ t.test('an unawaited failure is logged once at error, with the name and the erro
   const app = await readyApp(t, {}, { logger })
   await ended(app.addTask(async () => { throw new Error('broken') }, { name: 'a' }))
   const errorLines = lines.filter(({ level }) => level >= 50)
-  t.same(errorLines.map(({ task, msg, err }) => [task, msg, err?.message]), [['a', 'Task failed', 'broken']])
+  t.same(errorLines.map(({ task, msg, err }) => [task, msg, err?.message]), [['a', 'Task failed: a', 'broken']])
 })
 
 t.test('an awaited failure is not logged', async (t) => {
@@ -331,7 +331,7 @@ t.test('a failure that the logger cannot serialize ends the task, and is still l
     t.equal(task.error, thrown)
     app.addTask(() => 1, { name: 'a' }).cancel()
   }
-  const failures = lines.filter(({ msg }) => msg === 'Task failed')
+  const failures = lines.filter(({ msg }) => msg.startsWith('Task failed'))
   t.same(failures.map(({ task, err }) => [task, err?.message]), ['boom', 'null', undefined, '7', 'Symbol(s)', '[object Object]'].map((text) => ['a', text]))
 })
 
@@ -346,7 +346,7 @@ t.test('whatever a logger does, the task ends and its name is free', async (t) =
   const task = app.addTask(() => { throw new Error('unheard') }, { name: 'a', log: broken })
   await ended(task)
   t.equal(task.state, 'failed')
-  t.same(texts, ['Task failed: boom'])
+  t.same(texts, ['Task failed: a: boom'])
 })
 
 t.test('a promise whose constructor getter throws fails its task, passed or returned', async (t) => {
@@ -358,6 +358,40 @@ t.test('a promise whose constructor getter throws fails its task, passed or retu
   }
   t.equal(app.tasks.live, 0)
   await app.addTask(() => 1, { name: 'a' })
+})
+
+t.test('a promise with a then of its own settles its task once, whatever that does, passed or returned', async (t) => {
+  const app = await readyApp(t)
+  const odd = (then: (onResult: (result: number) => void, onError: (error: Error) => void) => void) => (): Promise<number> => Object.assign(Promise.resolve(1), { then }) as Promise<number>
+  for (const [make, expected] of [
+    [odd(() => { throw new Error('odd') }), 'failed'],
+    [odd((onResult) => { onResult(2); throw new Error('odd') }), 'completed'],
+    [odd((onResult, onError) => { onResult(2); onResult(3); onError(new Error('odd')) }), 'completed'],
+    [() => Object.defineProperty(Promise.resolve(1), 'then', { get () { throw new Error('odd') } }), 'failed']
+  ] as const) {
+    const tasks = [app.addTask(make), app.addTask(make, { name: 'returned' })]
+    // Not a function whose promise is refused before: its `then` is looked at.
+    if (expected === 'completed') tasks.push(app.addTask(make()))
+    for (const task of tasks) {
+      await Promise.resolve(task).catch(() => {})
+      t.equal(task.state, expected)
+      t.equal(task.result ?? (task.error as Error).message, expected === 'completed' ? 2 : 'odd')
+    }
+    app.purgeTasks()
+  }
+  const thrown = app.addTask(odd(() => { throw new Error('odd') })())
+  await t.rejects(Promise.resolve(thrown), { message: 'odd' })
+  t.equal(app.tasks.live, 0)
+})
+
+t.test('a promise whose constructor throws when it is read again fails its task', async (t) => {
+  const app = await readyApp(t)
+  const make = (): Promise<number> => {
+    let reads = 0
+    return Object.defineProperty(Promise.resolve(1), 'constructor', { get () { if (reads++ > 0) throw new Error('read again'); return Promise } })
+  }
+  for (const task of [app.addTask(make()), app.addTask(make)]) await t.rejects(Promise.resolve(task), { message: 'read again' })
+  t.equal(app.tasks.live, 0)
 })
 
 t.test('work whose then getter throws is refused, and nothing is added', async (t) => {

@@ -1,5 +1,8 @@
 import { on, once } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
+import type { Task } from '../../index'
 import { ignoresSignal, ended, logged, readyApp, started, untilAborted } from '../fixtures/app'
 
 t.test('the tasks are iterated in the order added, ended ones included', async (t) => {
@@ -65,6 +68,23 @@ t.test('a listener that throws or rejects is logged, and neither the task nor th
   const failures = lines.filter(({ msg }) => msg === 'A listener on app.tasks threw an error')
   t.same(failures.map(({ level, task, event, err }) => [level, task, event, err?.message]), [
     [50, 'a', 'start', 'sync'], [50, 'a', 'start', 'async'], [50, 'a', 'end', undefined]
+  ])
+})
+
+t.test('what a listener returns that rejects later is logged, of another realm or of a library; a task is left alone', async (t) => {
+  const { lines, logger } = logged()
+  const app = await readyApp(t, {}, { logger })
+  const thenable = (method: string, ...members: string[]): object => Object.fromEntries(members.map((member) => [member, (_: unknown, reject?: (error: Error) => void) => reject?.(new Error(method))]))
+  app.tasks.on('start', runInNewContext('async () => { throw new Error("realm") }'))
+  app.tasks.on('start', () => thenable('library', 'then', 'catch'))
+  app.tasks.on('start', () => ({ get then () { throw new Error('getter') } }))
+  let cleanUp: Task | undefined
+  app.tasks.once('end', () => (cleanUp = app.addTask(() => { throw new Error('its own') }, { name: 'clean-up' })))
+  await app.addTask(() => 1)
+  app.tasks.removeAllListeners('start')
+  while (cleanUp?.endedAt === undefined) await nextTurn()
+  t.strictSame(lines.filter(({ level }) => level === 50).map(({ msg, err }) => [msg.replace(/ on app.tasks.*/, ''), err?.message]), [
+    ['A listener', 'library'], ['A listener', 'getter'], ['A listener', 'realm'], ['Task failed: clean-up', 'its own']
   ])
 })
 

@@ -8,6 +8,7 @@ import { feedMessageSchema } from '../snapshot-schema'
 import { FST_ERR_TASK_UPGRADE_REQUIRED } from '../../shared/errors'
 import { integer, oneOf, type OptionChecks } from '../../shared/option-checks'
 import { defaultValidatorCompiler } from '../../shared/validator-compiler'
+import { logThrown } from '../../shared/thrown'
 import { Broadcast, type FeedQuery } from './broadcast'
 import { provideWebsocket } from './websocket'
 
@@ -48,7 +49,7 @@ const plugin: FastifyPluginAsync<FeedOptions> = async (app, options) => {
     // Where one process is served, snapshots do not name it.
     const other = process === backend.processId ? undefined : process
     const leave = broadcast.join(socket, { group, prefix, process: other, snapshots }, (reason, error) => {
-      request.log.info({ reason, err: error }, 'A client of the feed was dropped')
+      logThrown(request.log, error, 'A client of the feed was dropped', { reason }, 'info')
     })
     socket.on('close', leave)
   }
