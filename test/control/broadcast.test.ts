@@ -162,13 +162,32 @@ t.test('a ping waits for the data ahead of it, and a pong keeps the client', asy
   take()
   mock.timers.tick(30_000)
   take()
-  answering.emit('pong')
+  answering.emit('pong', Buffer.alloc(0))
   t.same([reading.pings, stalled.pings, answering.pings], [1, 0, 1])
   mock.timers.tick(30_000)
   t.same(drops, ['ping'])
   t.ok(reading.terminated)
   t.notOk(stalled.terminated)
   t.notOk(answering.terminated)
+})
+
+t.test('the pong to a mark between the data is progress, another one is not', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] })
+  t.teardown(() => mock.timers.reset())
+  const { join, drops } = setUp(t, [[entry('a', { progress: { text: 'x'.repeat(100_000) } })]], { stallTimeout: 1_000 })
+  const [silent, answering, guessing] = [join(), join(), join()]
+  const pong = (socket: FakeSocket, mark: number): void => { socket.emit('pong', Buffer.from([0, 0, 0, mark])) }
+  mock.timers.tick(1_000)
+  pong(answering, 1)
+  pong(guessing, 9)
+  guessing.emit('pong', Buffer.alloc(0))
+  mock.timers.tick(250)
+  t.same(drops, ['stallTimeout', 'stallTimeout'])
+  t.same([silent, answering, guessing].map(({ terminated }) => terminated), [true, false, true])
+  mock.timers.tick(750)
+  pong(answering, 1)
+  mock.timers.tick(250)
+  t.ok(answering.terminated, 'the same one again is none either')
 })
 
 t.test('a client that joins after the close is disconnected', async (t) => {

@@ -139,6 +139,23 @@ t.test('a burst of events reaches a client that reads, and drops one that does n
   t.match(drops, [{ reason: 'maxBuffer' }])
 })
 
+t.test('a client that reads steadily gets the whole list, however long the kernel takes to write again', async (t) => {
+  const { app, address, drops } = await feedApp(t, { stallTimeout: 200 })
+  const tasks = Array.from({ length: 15_000 }, (_, i) => app.addTask(untilAborted, { name: `t-${i}` }))
+  await immediate()
+  for (const task of tasks) task.updateProgress({ text: 'x'.repeat(800) })
+  const slow = await join(t, address)
+  const { _socket: transport } = slow.socket as unknown as { _socket: Socket }
+  // One read of 64 KiB at a time: the kernel lets the server write again when a third of its buffer is free, some hundred KiB later.
+  transport.on('data', () => transport.pause())
+  const reading = setInterval(() => transport.resume(), 15)
+  t.teardown(() => clearInterval(reading))
+  stall(t, address)
+  await until(() => slow.messages.length === 15_000 || slow.socket.readyState !== WebSocket.OPEN)
+  t.equal(slow.messages.length, 15_000)
+  t.match(drops, [{ reason: 'stallTimeout' }], 'the one that reads nothing')
+})
+
 t.test('a client that reads nothing for stallTimeout is dropped, one that reads slowly is not', async (t) => {
   const { app, address, drops } = await feedApp(t, { stallTimeout: 200 })
   for (let i = 0; i < 400; i++) app.addTask(untilAborted, { name: `t-${i}` })

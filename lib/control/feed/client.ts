@@ -1,10 +1,10 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from '@fastify/websocket'
 import type { Channel } from './channel'
-import { endsMessage, PING } from './frames'
+import { endsMessage, markOf, PING, readMark } from './frames'
 import type { SnapshotWalk } from './snapshot-walk'
 
-/** What is written at a time, in bytes: that it was written is how the client's progress is known. */
+/** What is written at a time, in bytes. */
 export const CHUNK = 16 * 1024
 /** How many bytes of the first snapshots wait at most: the rest follows as the client reads. */
 const WINDOW = 64 * 1024
@@ -36,13 +36,17 @@ export class FeedClient {
   /** Whole frames, shared with other clients. */
   readonly #queue: Buffer[] = []
   #queued = 0
+  /** Bytes since the last mark. */
+  #unmarked = 0
+  #marks = 0
+  #marksRead = 0
 
   constructor (socket: WebSocket, readonly channel: Channel, options: FeedClientOptions) {
     this.#socket = socket
     // Below `socket.send`, which would encode the same message for every client.
     this.#transport = (socket as unknown as { _socket: Duplex })._socket
     this.#options = options
-    socket.on('pong', () => { this.isAlive = true })
+    socket.on('pong', (data) => this.#onPong(data))
   }
 
   /** Whether snapshots of so many bytes can wait and leave room for events. A first one can if nothing else waits, whatever its size. */
@@ -96,13 +100,28 @@ export class FeedClient {
     if (this.walk !== undefined) this.#options.onRoom()
   }
 
+  /** With a mark now and then. A pong to it shows what was read, long before the kernel lets more be written: its buffers hold megabytes. */
   #nextChunk (): Buffer {
     let [count, size] = [0, 0]
     do size += this.#queue[count++].length
     while (count < this.#queue.length && size + this.#queue[count].length <= CHUNK)
     this.#queued -= size
     const frames = this.#queue.splice(0, count)
-    return count === 1 ? frames[0] : Buffer.concat(frames, size)
+    this.#unmarked += size
+    if (this.#unmarked >= CHUNK) {
+      this.#unmarked = 0
+      frames.push(markOf(++this.#marks))
+    }
+    return frames.length === 1 ? frames[0] : Buffer.concat(frames)
+  }
+
+  #onPong (data: Buffer): void {
+    this.isAlive = true
+    const mark = readMark(data)
+    // A pong that nothing has asked for shows nothing.
+    if (mark <= this.#marksRead || mark > this.#marks) return
+    this.#marksRead = mark
+    this.ticksStalled = 0
   }
 
   /** The bytes of the first message that waits, or of its rest. */

@@ -12,6 +12,18 @@ export type Message = readonly Buffer[]
 
 export const PING = Buffer.from([FIN | 0x9, 0])
 
+/** A ping that says in its payload, and so in its pong, how far a client has read. */
+export function markOf (number: number): Buffer {
+  const mark = Buffer.from([FIN | 0x9, 4, 0, 0, 0, 0])
+  mark.writeUInt32BE(number, 2)
+  return mark
+}
+
+/** @returns 0 for the payload of another pong */
+export function readMark (payload: Buffer): number {
+  return payload.length === 4 ? payload.readUInt32BE() : 0
+}
+
 /** The frames of a text message. Each must be written whole. */
 export function encodeMessage (text: string): Message {
   const payload = Buffer.from(text)
