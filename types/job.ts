@@ -1,6 +1,9 @@
 import type { ConnectionOptions, DefaultJobOptions, KeepJobs, PostgresConnectionOptions, RateLimiterOptions, Telemetry } from 'bullmq'
 import type { FastifyInstance } from 'fastify'
+import type { JobSnapshot } from './job-snapshot'
 import type { Task, TaskProgress, TaskState } from './task'
+
+export type { JobSnapshot }
 
 /** A kind that was declared in `JobKinds`, or any other string. */
 export type JobKind<Kinds> = keyof Kinds | (string & {})
@@ -82,23 +85,6 @@ export interface WaitOptions {
   signal?: AbortSignal
   /** Gives up waiting after so many ms, with FST_ERR_JOB_WAIT_TIMEOUT. */
   timeout?: number
-}
-
-/** A job as plain JSON: what may be sent to a client or a log. Times are ms since the epoch. */
-export interface JobSnapshot {
-  id: string
-  name: string
-  kind: string
-  queue: string
-  state: TaskState
-  createdAt: number
-  startedAt?: number
-  endedAt?: number
-  progress?: TaskProgress
-  attempts: number
-  lease?: { ttl: number }
-  /** Why a job failed or was cancelled. */
-  error?: { code?: string, message: string, stack?: string }
 }
 
 /** A job as it was when it was read: ask `app.getJob` again for what has changed since. */

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { JobSnapshot } from '../../types/job'
+import type { JobSnapshot } from '../../types/job-snapshot'
 import type { TaskSnapshot, TaskState } from '../../types/task'
 import type { ProcessIdentity } from '../../types/process'
 import type { ProcessNumbers } from './process-info'

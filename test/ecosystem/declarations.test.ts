@@ -63,6 +63,19 @@ t.before(async () => {
   for (const version of versions) compilers[version] = join(folder, 'node_modules', `typescript-${version}`, 'bin/tsc')
 })
 
+t.test('what apps without jobs import needs no types of the packages that jobs need', async (t) => {
+  const { folder, write } = project(t)
+  write('app.ts', ['', '/routes', '/feed', '/dashboard', '/types/task', '/types/process', '/types/errors'].map((path, i) => `import type * as part${i} from 'fastify-tasks${path}'\nexport type { part${i} }\n`).join(''))
+  write('tsconfig.json', JSON.stringify({
+    compilerOptions: { module: 'nodenext', target: 'es2022', lib: ['es2023', 'esnext.disposable'], types: ['node'], strict: true, skipLibCheck: false, noEmit: true, listFiles: true },
+    files: ['app.ts']
+  }))
+  const { stdout } = await execute(process.execPath, [tsc, '-p', '.'], folder)
+  t.match(stdout, 'fastify-tasks/dist/lib/control/feed/index.d.ts')
+  t.notMatch(stdout, /node_modules\/(bullmq|ioredis|pg)\//)
+  t.notMatch(stdout, /error TS/)
+})
+
 t.test("a user's exports that use the plugins have declarations", async (t) => {
   for (const [version, compiler] of Object.entries(compilers)) {
     await t.test(`of TypeScript ${version}`, async (t) => {
