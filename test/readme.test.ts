@@ -11,8 +11,8 @@ testDocument(t, 'README.md')
 const documents = readdirSync(join(root, 'docs')).filter((file) => file.endsWith('.md')).map((file) => file.slice(0, -'.md'.length))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-t.test('the README has at most 320 lines', async (t) => {
-  t.ok(read('README.md').split('\n').length <= 321)
+t.test('the README has at most 330 lines', async (t) => {
+  t.ok(read('README.md').split('\n').length <= 331)
 })
 
 t.test('every document has a test', async (t) => {

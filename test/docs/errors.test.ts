@@ -19,3 +19,8 @@ t.test('the table has exactly the errors of the code', async (t) => {
   })
   t.same(documented.sort(), exported.sort())
 })
+
+t.test('the README names each error of the code, and no other', async (t) => {
+  const text = readFileSync(join(root, 'README.md'), 'utf8')
+  t.strictSame(Array.from(new Set(text.match(/FST_ERR_(TASK|JOB)\w+/g))).sort(), Object.keys(errors).sort())
+})
