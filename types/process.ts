@@ -8,7 +8,7 @@ export interface Emitter {
   on (topic: string, listener: (message: any, done: () => void) => void, done?: () => void): unknown
   /** Ends a subscription. */
   removeListener (topic: string, listener: (message: any, done: () => void) => void, done?: () => void): unknown
-  /** Sends a message. Calls back once it is on its way, or with the error. */
+  /** Sends a message. Calls back once it is on its way, or with the error; it may also throw, or reject. */
   emit (message: { topic: string, payload: string }, done?: (error?: any) => void): unknown
 }
 

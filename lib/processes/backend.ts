@@ -11,14 +11,12 @@ import { LIVE, readSnapshot } from './snapshots'
 
 /** What the backend needs to know of this process among the others. */
 interface Reach {
-  /** The other processes that are there, once this one has had the time to hear of them. */
+  /** The other processes that are there, once this one has had the time to hear of them, and hears their events if it listens. */
   reachable (): Promise<Peer[]>
   /** Whether a plugin of this process may send error text. */
   readonly exposesErrors: boolean
   /** From now on, a plugin of this process may send error text. */
   expose (): void
-  /** Resolves when events of other processes arrive here, after the first listener was added. */
-  heard (): Promise<void>
 }
 
 interface Parts {
@@ -146,11 +144,10 @@ export class ProcessesBackend implements ControlBackend {
   }
 
   async * live ({ process, ...filter }: Parameters<ControlBackend['live']>[0]): AsyncGenerator<LiveEntry[]> {
-    const { own, reach, reader } = this.parts
+    const { own, reader } = this.parts
     if (this.isMeant(process)) {
       for await (const page of own.live(filter)) yield page.map((entry) => this.entryOfHere(entry))
     }
-    await reach.heard()
     const { peers } = await this.meant(process)
     // All are asked at once, and read one after the other.
     const walks = peers.map((peer) => {

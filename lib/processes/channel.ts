@@ -12,6 +12,8 @@ export class Channel {
   down = false
   /** Whether anything has come since this was last set to false. */
   received = false
+  /** Whether a message has failed since this was last set to false. */
+  failed = false
   private readonly listeners = new Map<string, Listener>()
   /** The emitter's last complaint that came with no message. */
   private complaint: unknown
@@ -66,11 +68,14 @@ export class Channel {
       if (!this.callsBack) timers.setImmediate(resolve, true)
       const done = (error?: unknown): void => {
         this.callsBack = true
-        if (error != null) this.fail(error)
+        if (error != null) {
+          this.failed = true
+          this.fail(error)
+        }
         resolve(error == null)
       }
       try {
-        this.emitter.emit({ topic, payload }, done)
+        catchRejection(this.emitter.emit({ topic, payload }, done), done)
       } catch (error) {
         done(error)
       }
@@ -107,12 +112,20 @@ export class Channel {
 
   private call (method: (done: () => void) => unknown): Promise<void> {
     return new Promise((resolve) => {
-      try {
-        method(() => resolve())
-      } catch (error) {
+      const failed = (error: unknown): void => {
         this.fail(error)
         resolve()
       }
+      try {
+        catchRejection(method(() => resolve()), failed)
+      } catch (error) {
+        failed(error)
+      }
     })
   }
+}
+
+/** Of a method that is async, as those of an emitter need not be. */
+function catchRejection (returned: unknown, failed: (error: unknown) => void): void {
+  if (returned instanceof Promise) returned.catch(failed)
 }

@@ -10,8 +10,10 @@ type OnGone = NonNullable<Parameters<ControlBackend['subscribe']>[1]>
 
 /** How far the events of a peer are known. */
 interface Track {
-  /** The number of its last message; `undefined` before the first. */
-  sequence: number | undefined
+  /** The number of its last message, if it is known yet. */
+  sequence?: number
+  /** The number of the first message that has arrived. */
+  first?: number
   /** Its live tasks must be read: it has just come into reach, or an event was lost. */
   stale: boolean
   /** They are being read. */
@@ -23,6 +25,8 @@ interface Host {
   listen (): Peer[]
   /** The last listener was removed. */
   unlisten (): void
+  /** The number of the peer's last message, once it knows of a listener; `undefined` if it does not answer. */
+  sequenceOf (peer: Peer): Promise<number | undefined>
 }
 
 /** Passes events of other processes on to the listeners here. */
@@ -41,7 +45,7 @@ export class EventReceiver {
     const entry = { listener, onGone }
     this.listeners.add(entry)
     if (this.listeners.size === 1) {
-      for (const peer of this.host.listen()) this.tracks.set(peer, { sequence: undefined, stale: false, reading: false })
+      for (const peer of this.host.listen()) this.follow(peer)
     }
     return () => {
       if (!this.listeners.delete(entry) || this.listening) return
@@ -51,7 +55,7 @@ export class EventReceiver {
   }
 
   join (peer: Peer): void {
-    if (this.listening) this.tracks.set(peer, { sequence: undefined, stale: true, reading: false })
+    if (this.listening) this.tracks.set(peer, { stale: true, reading: false })
   }
 
   leave (peer: Peer): void {
@@ -63,7 +67,7 @@ export class EventReceiver {
     const track = this.tracks.get(peer)
     if (track === undefined) return
     const { sequence } = peer.beat
-    if (sequence !== undefined && sequence > (track.sequence ??= sequence)) this.lose(peer, track, sequence)
+    if (sequence !== undefined && track.sequence !== undefined && sequence > track.sequence) this.lose(peer, track, sequence)
     if (track.stale && !track.reading) this.readAgain(peer, track)
   }
 
@@ -75,6 +79,7 @@ export class EventReceiver {
     if (track.sequence !== undefined && number <= track.sequence) return
     if (track.sequence !== undefined && number > track.sequence + 1) this.lose(peer, track, number)
     track.sequence = number
+    track.first ??= number
     for (const item of events) {
       if (!Array.isArray(item) || !isEvent(item[0])) continue
       const snapshot = readSnapshot(item[1], peer)
@@ -86,7 +91,26 @@ export class EventReceiver {
     this.heard(peer)
   }
 
-  private lose (peer: Peer, track: Track, sequence: number): void {
+  private async follow (peer: Peer): Promise<void> {
+    const track: Track = { stale: false, reading: false }
+    this.tracks.set(peer, track)
+    if (!await this.findStart(peer, track)) this.lose(peer, track, track.sequence)
+  }
+
+  /**
+   * Asks for the number after which no message may be missing. That of the first beat would not do: it counts messages that were
+   * lost before it.
+   * @returns whether none is missing so far
+   */
+  private async findStart (peer: Peer, track: Track): Promise<boolean> {
+    const sequence = await this.host.sequenceOf(peer)
+    if (this.tracks.get(peer) !== track) return true
+    if (sequence === undefined) return false
+    track.sequence ??= sequence
+    return track.first === undefined || sequence >= track.first - 1
+  }
+
+  private lose (peer: Peer, track: Track, sequence: number | undefined): void {
     track.sequence = sequence
     track.stale = true
     this.tellGone(peer)
@@ -95,6 +119,11 @@ export class EventReceiver {
   private async readAgain (peer: Peer, track: Track): Promise<void> {
     track.reading = true
     track.stale = false
+    if (track.sequence === undefined && !await this.findStart(peer, track)) {
+      track.reading = false
+      track.stale = true
+      return
+    }
     const pages = this.reader.read(peer)
     let page = await pages.next()
     // Not after the peer has left, nor after the last listener was removed.

@@ -50,7 +50,7 @@ export class Processes {
     const channel = this.channel = new Channel(emitter, log)
     this.outbox = new Outbox(id, channel)
     this.requests = new Requests(this.outbox, peerTimeout, () => channel.down)
-    this.responder = new Responder({ id, own, outbox: this.outbox, cancelTimeout, log })
+    this.responder = new Responder({ id, own, outbox: this.outbox, cancelTimeout, log, sequence: () => this.sender.sequence })
     const reader = new LiveReader(this.requests, entries, () => this.exposes)
     this.sender = new EventSender(id, own, channel)
     this.receiver = new EventReceiver(entries, reader, this)
@@ -88,6 +88,8 @@ export class Processes {
 
   async reachable (): Promise<Peer[]> {
     await this.presence.joined
+    // A listener misses nothing between its subscription and what is read here.
+    await this.listening
     return this.peers.all()
   }
 
@@ -99,10 +101,6 @@ export class Processes {
     this.exposes = true
   }
 
-  heard (): Promise<void> {
-    return this.listening
-  }
-
   // --- for the receiver ---
 
   listen (): Peer[] {
@@ -110,6 +108,12 @@ export class Processes {
     // Not before: events that the others send at once would be missed.
     this.listening = within(PATIENCE, subscribed).then(() => this.presence.beat())
     return this.peers.all()
+  }
+
+  async sequenceOf (peer: Peer): Promise<number | undefined> {
+    await this.listening
+    const { replies: [reply] } = await this.requests.ask([peer], 'sequence', {})
+    return Number.isSafeInteger(reply?.value) ? reply.value as number : undefined
   }
 
   unlisten (): void {

@@ -66,7 +66,8 @@ export class Presence {
 
   private tick (): void {
     const { channel, onTick } = this.options
-    if (this.taken && (this.returned || !this.everReturned)) {
+    // One that was taken on trust may have failed only now.
+    if (this.taken && !channel.failed && (this.returned || !this.everReturned)) {
       this.late = 0
       channel.recover()
       onTick()
@@ -74,6 +75,7 @@ export class Presence {
     this.silent = channel.received ? 0 : this.silent + 1
     if (this.taken && this.silent % MAX_SILENT === MAX_SILENT - 1) channel.resubscribe()
     channel.received = false
+    channel.failed = false
     this.taken = false
     this.returned = false
     this.beat()

@@ -31,7 +31,7 @@ interface Operation {
   /** Takes up to `cancelTimeout`: says first that it is at work. */
   waits?: true
   /** @returns JSON, or `undefined` when the request does not concern this process */
-  run (own: ControlBackend, args: Args, id: string): string | undefined | Promise<string | undefined>
+  run (own: ControlBackend, args: Args, options: ResponderOptions): string | undefined | Promise<string | undefined>
 }
 
 /** What another process may ask for: what the routes allow, and nothing else. */
@@ -81,6 +81,11 @@ const OPERATIONS: Record<string, Operation> = {
     args: {},
     required: [],
     run: async (own) => JSON.stringify({ purged: (await own.purge()).purged })
+  },
+  sequence: {
+    args: {},
+    required: [],
+    run: (_own, _args, { sequence }) => JSON.stringify(sequence() ?? null)
   }
 }
 
@@ -90,6 +95,8 @@ interface ResponderOptions {
   outbox: Outbox
   /** In ms: how long a cancel may take. */
   cancelTimeout: number
+  /** The number of the last message of events, if another process listens. */
+  sequence: () => number | undefined
   log: FastifyBaseLogger
 }
 
@@ -114,7 +121,7 @@ export class Responder {
     const { outbox, own, cancelTimeout, log } = this.options
     if (waits === true) outbox.push(topic, 'answer', `[${id},"working",${cancelTimeout}]`)
     try {
-      const json = await run(own, args, this.options.id)
+      const json = await run(own, args, this.options)
       if (json === undefined) return
       if (json.length > MAX_MESSAGE / 2) throw new RangeError('The answer is too large to cross')
       outbox.push(topic, 'answer', `[${id},"ok",${json}]`)
@@ -126,7 +133,7 @@ export class Responder {
   }
 }
 
-async function list (own: ControlBackend, { after, exposes, ...query }: Args, id: string): Promise<string | undefined> {
+async function list (own: ControlBackend, { after, exposes, ...query }: Args, { id }: ResponderOptions): Promise<string | undefined> {
   // The walk began before this process started.
   if (after !== undefined && !Object.hasOwn(after, id)) return undefined
   const cursor = after?.[id] === '' ? undefined : after?.[id]

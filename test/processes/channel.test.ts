@@ -76,6 +76,21 @@ t.test('an emitter that throws, or fails, is down, and logged once per outage', 
   t.equal(lines.filter(({ msg }) => msg === 'The emitter delivers again').length, 1)
 })
 
+t.test('an emitter whose methods are async and reject is down, and logged once per outage', async (t) => {
+  const emitter = new FakeEmitter()
+  const { channel, lines } = channelOf(emitter)
+  emitter.emit = async () => { throw new Error('emit') }
+  await channel.send('a', 'x')
+  await channel.send('a', 'x')
+  t.equal(channel.down, true)
+  emitter.on = async () => { throw new Error('on') }
+  emitter.removeListener = async () => { throw new Error('removeListener') }
+  await channel.subscribe('a', () => {})
+  await channel.unsubscribe('a')
+  t.match(lines.filter(({ level }) => level >= 40), [{ err: { message: 'emit' } }])
+  t.equal(lines.filter(({ level }) => level >= 40).length, 1)
+})
+
 t.test('an emitter that throws where it should subscribe is down', async (t) => {
   const emitter = new FakeEmitter()
   const { channel } = channelOf(emitter)

@@ -94,7 +94,14 @@ t.test('while the emitter is down events are lost, and their number is missing',
 
 function receiver (pages: Snapshot[][] | false = []) {
   const heard: string[] = []
-  const host = { listens: false, listen: () => { host.listens = true; return [peer] }, unlisten: () => { host.listens = false } }
+  const host = {
+    listens: false,
+    /** What the peer answers: the number of its last message. */
+    sequence: 0 as number | undefined,
+    listen: () => { host.listens = true; return [peer] },
+    unlisten: () => { host.listens = false },
+    sequenceOf: async () => host.sequence
+  }
   const peer = { id: 'b', pid: 1, hostname: 'h', beat: {} } as Peer
   const entries = new RemoteEntries()
   const reader = {
@@ -153,16 +160,51 @@ t.test('after a gap the tasks of the process are read anew', async (t) => {
   t.same(heard, ['start x of b', 'gone b', 'start y of b', 'snapshot live of undefined'])
 })
 
-t.test('a beat reveals a gap that no event follows', async (t) => {
-  const { heard, listen, beat } = receiver([[snapshot('live')]])
+t.test('a beat reveals a gap that no event follows, and so does the first one', async (t) => {
+  const { heard, host, listen, beat } = receiver([[snapshot('live')]])
+  host.sequence = 5
   listen()
   beat()
-  beat(5)
+  beat(6)
+  t.same(heard, [], 'of what has happened before the process answers, nothing is known yet')
+  await time.settle()
   beat(5)
   t.same(heard, [])
   beat(6)
   await time.settle()
   t.same(heard, ['gone b', 'snapshot live of undefined'])
+})
+
+t.test('messages that were lost before the first one arrived are a gap too', async (t) => {
+  for (const [first, expected] of [
+    [4, ['start x of b']], [3, ['start x of b']], [6, ['start x of b', 'gone b', 'snapshot live of undefined']]
+  ] as const) {
+    const { heard, host, listen, receive, beat } = receiver([[snapshot('live')]])
+    host.sequence = 3
+    listen()
+    receive(first, ['start', snapshot('x')])
+    await time.settle()
+    beat(first)
+    await time.settle()
+    t.same(heard, expected, String(first))
+  }
+})
+
+t.test('a process that does not say its number is taken for gone, and read once it does', async (t) => {
+  const { heard, host, listen, beat } = receiver([[snapshot('live')]])
+  host.sequence = undefined
+  listen()
+  await time.settle()
+  beat(7)
+  await time.settle()
+  t.same(heard, ['gone b'])
+  host.sequence = 8
+  beat(8)
+  await time.settle()
+  beat(8)
+  t.same(heard, ['gone b', 'snapshot live of undefined'])
+  beat(9)
+  t.same(heard.slice(2), ['gone b'])
 })
 
 t.test('a process that joins is read, one that does not answer is read again at its next beat, and one that leaves is reported', async (t) => {

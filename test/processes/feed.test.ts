@@ -1,13 +1,15 @@
 /** What the feed tells of several processes. */
 import mqemitter from 'mqemitter'
 import t, { type Test } from 'tap'
+import type { Emitter } from '../../index'
 import tasksFeed from '../../lib/control/feed'
+import { TOPICS } from '../../lib/processes/messages'
 import { controlBackendOf, kTasksControlBackend } from '../../lib/shared/control-backend'
 import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
 import { join } from '../fixtures/feed-client'
 import { fakePeer } from '../fixtures/processes'
 
-async function served (t: Test, emitter: ReturnType<typeof mqemitter>) {
+async function served (t: Test, emitter: Emitter) {
   const app = await appWithTasks(t, { emitter, peerTimeout: 5_000 })
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
   const url = `ws://${await listen(app)}/feed`
@@ -16,6 +18,29 @@ async function served (t: Test, emitter: ReturnType<typeof mqemitter>) {
 }
 
 const told = ({ event, task, process }: any) => [event, task?.name ?? process.id, task?.process.id]
+
+t.test('a client learns that events were lost, even the first ones after it has connected', async (t) => {
+  const emitter = mqemitter()
+  let isLost = true
+  const lossy: Emitter = {
+    on: (...args) => emitter.on(...args),
+    removeListener: (...args) => emitter.removeListener(...args),
+    emit (message, done) {
+      if (isLost && message.topic === TOPICS.events) done?.()
+      else emitter.emit(message, done)
+    }
+  }
+  const [a, b] = [await served(t, emitter), await served(t, lossy)]
+  await started(b.app.addTask(untilAborted, { name: 'before' }))
+  const client = await join(a.url)
+  await client.until(1)
+  await b.app.cancelTask('before')
+  await started(b.app.addTask(untilAborted, { name: 'after' }))
+  t.same((await client.until(3)).map(told), [['snapshot', 'before', b.id], ['gone', b.id, undefined], ['snapshot', 'after', b.id]])
+  isLost = false
+  await b.app.cancelTask('after')
+  t.match(await client.until(4), [{}, {}, {}, { event: 'end', task: { name: 'after' } }])
+})
 
 t.test('a client receives the live tasks of all processes, then the events, and when a process leaves', async (t) => {
   const emitter = mqemitter()

@@ -13,6 +13,7 @@ function present (t: Test) {
   const channel = {
     down: false,
     received: false,
+    failed: false,
     resubscribed: 0,
     /** Whether the emitter takes messages, and whether it brings them back. */
     takes: true,
@@ -75,6 +76,21 @@ t.test('an emitter that takes nothing is down from the second beat on, until it 
   channel.takes = true
   await seconds(2)
   t.equal(channel.down, false)
+})
+
+t.test('an emitter that was taken at its word and fails later is down until a beat is delivered', async (t) => {
+  const { presence, channel, seconds, ticks } = present(t)
+  channel.returns = false
+  await presence.start()
+  await seconds(3)
+  t.equal(ticks(), 3)
+  // The beats since then are still thought to be delivered.
+  channel.failed = true
+  channel.down = true
+  await seconds(1)
+  t.same([channel.down, ticks()], [true, 3])
+  await seconds(1)
+  t.same([channel.down, ticks()], [false, 4])
 })
 
 t.test('an emitter that brings nothing back any more is down, and is subscribed to again', async (t) => {

@@ -15,7 +15,7 @@ for (const [title, own, message] of [
     const { log, warnings } = fakeLog()
     const answers: string[] = []
     const outbox = { push: (_topic: string, _kind: string, item: string) => { answers.push(item) } } as unknown as Outbox
-    const responder = new Responder({ id: 'here', own: own as unknown as ControlBackend, outbox, cancelTimeout: 100, log })
+    const responder = new Responder({ id: 'here', own: own as unknown as ControlBackend, outbox, cancelTimeout: 100, sequence: () => 1, log })
     responder.receive({ from: 'there', items: [[1, 'get', { name: 'a' }, 1_000]] } as unknown as Message, () => false)
     while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve))
     t.same(answers.map((answer) => JSON.parse(answer)), [[1, 'failed']])
