@@ -37,16 +37,15 @@ class Connections {
     if (this.server.listening) return
     for (const socket of this.#handshakes) socket.destroy()
     // Those that were upgraded have no parser any more.
-    for (const socket of this.#sockets) if (socket.parser && !socket._httpMessage) end(socket)
+    for (const socket of this.#sockets) {
+      if (!socket.parser || socket._httpMessage) continue
+      this.#sockets.delete(socket)
+      // What is written is sent before.
+      socket.end(() => socket.destroy())
+    }
     // Its streams go on.
     for (const session of this.#sessions) session.close()
   }
-}
-
-/** What is written is sent before. */
-function end (socket: HttpSocket): void {
-  if (socket.writableFinished) socket.destroy()
-  else if (!socket.writableEnded) socket.end(() => socket.destroy())
 }
 
 function keep<T extends EventEmitter> (open: Set<T>, connection: T): void {

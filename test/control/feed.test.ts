@@ -266,10 +266,11 @@ t.test('a close does not wait for stalled clients', async (t) => {
 t.test('an upgrade that arrives while the app closes is disconnected, unless another listener takes it', async (t) => {
   const app = await appWithTasks(t)
   await app.register(tasksFeed, { prefix: '/feed', onRequest: [] })
-  const closing = new Promise<void>((resolve) => app.addHook('preClose', (done) => { resolve(); done() }))
+  // The server listens as long as a hook takes.
+  let proceed!: () => void
+  const closing = new Promise<void>((resolve) => app.addHook('preClose', (done) => { proceed = done; resolve() }))
   const address = await listen(app)
   const [line, ...rest] = ['GET /feed HTTP/1.1', ...UPGRADE, `Host: ${address}`, '', '']
-  // Begun before, or the server would hang up on them as idle.
   const [late, own] = await Promise.all([1, 2].map(async () => {
     const socket = connect(Number(address.split(':')[1]), '127.0.0.1')
     await once(socket, 'connect')
@@ -287,6 +288,7 @@ t.test('an upgrade that arrives while the app closes is disconnected, unless ano
   const [answer] = await once(own, 'data')
   t.equal(String(answer), 'mine')
   own.destroy()
+  proceed()
   await closed
 })
 

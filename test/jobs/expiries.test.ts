@@ -111,6 +111,26 @@ t.test('the jobs of all queues are ended when their time has come, many with few
   t.equal(second.marks.size, 0)
 })
 
+t.test('closing stops a look at many', async (t) => {
+  const { queue, engine, expiries } = partsOf()
+  const list = Array.from({ length: 250 }, (_, i) => ({ id: `id-${i}`, expiresAt: Date.now() }))
+  for (const { id, expiresAt } of list) queue.put({ id, data: { name: id, data: {}, expiresAt } })
+  await engine.request('default', (engineQueue) => expiries.mark(engineQueue, list))
+  const { request } = engine
+  let reads = 0
+  engine.request = async (name, operation) => {
+    const answer = await request(name, operation)
+    // The first read of the marks of each of the two queues.
+    if (++reads > 2) expiries.close()
+    return answer
+  }
+  expiries.open()
+  await pass(1_000)
+  t.equal(queue.asked.filter((asked) => asked === 'read marks').length, 1)
+  t.equal(queue.entries.get('id-249')!.state, 'waiting')
+  t.equal(time.timers.size, 0)
+})
+
 t.test('what another process has added is found soon, and an idle look costs one request of a queue', async (t) => {
   const { queue, expiries } = partsOf()
   expiries.open()
