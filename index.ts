@@ -86,7 +86,7 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   app.decorate('cancelTasks', (filter, reason) => registry.cancelAll(filter, reason))
   app.decorate('defineTaskGroup', (group, limits) => registry.defineGroup(group, limits))
   app.decorate('purgeTasks', () => registry.purge())
-  app.decorate('tasks', registry.view)
+  app.decorate('tasks', { getter: () => registry.view })
   app.decorateRequest('addTask', function (work, options) { return registry.add(this.server, work, options, this.log) })
   app.decorate(kTasksControlBackend, processes?.backend ?? backend)
 

@@ -1,14 +1,10 @@
 import { FST_ERR_TASK_INVALID_OPTION } from '../shared/errors'
 import { formatValue } from '../shared/option-checks'
 import { succeeds } from '../shared/thrown'
-
-/** What a caller's signal cancels. */
-interface Cancellable {
-  cancel (reason: unknown): boolean
-}
+import { Task } from './task'
 
 interface Link {
-  tasks: Set<Cancellable>
+  tasks: Set<Task>
   onAbort: () => void
 }
 
@@ -23,7 +19,7 @@ const links = new WeakMap<AbortSignal, Link>()
  * @returns the reason if the signal has aborted before: then it does nothing
  * @throws FST_ERR_TASK_INVALID_OPTION when the signal throws, which may not be Node's own
  */
-export function subscribe (signal: AbortSignal, task: Cancellable): { reason: unknown } | undefined {
+export function subscribe (signal: AbortSignal, task: Task): { reason: unknown } | undefined {
   try {
     if (signal.aborted) return { reason: signal.reason }
     const link = links.get(signal) ?? open(signal)
@@ -35,7 +31,7 @@ export function subscribe (signal: AbortSignal, task: Cancellable): { reason: un
 
 function open (signal: AbortSignal): Link {
   // Not by `this` nor the event: a wrapper or a polyfill may call its listeners with neither.
-  const link = { tasks: new Set<Cancellable>(), onAbort: () => abort(signal, link) }
+  const link = { tasks: new Set<Task>(), onAbort: () => abort(signal, link) }
   signal.addEventListener('abort', link.onAbort, { once: true })
   links.set(signal, link)
   return link
@@ -44,7 +40,7 @@ function open (signal: AbortSignal): Link {
 function abort (signal: AbortSignal, { tasks }: Link): void {
   links.delete(signal)
   const reason = reasonOf(signal)
-  for (const task of tasks) task.cancel(reason)
+  for (const task of tasks) Task.cancel(task, reason)
   tasks.clear()
 }
 
@@ -57,7 +53,7 @@ function reasonOf (signal: AbortSignal): unknown {
 }
 
 /** Removes the task from the signal; with the last one, the listener too. */
-export function unsubscribe (signal: AbortSignal, task: Cancellable): void {
+export function unsubscribe (signal: AbortSignal, task: Task): void {
   const link = links.get(signal)
   if (link?.tasks.delete(task) !== true || link.tasks.size > 0) return
   links.delete(signal)

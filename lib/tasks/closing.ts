@@ -115,14 +115,16 @@ export class Closing {
   private async cancel (tasks: Task[]): Promise<Task[]> {
     // One error for all: a stack captured for each would be most of the cost.
     const reason = new FST_ERR_TASKS_CLOSED()
-    for (const task of tasks) task.cancel(reason)
+    for (const task of tasks) Task.cancel(task, reason)
     return await allEnded(tasks, this.host.cancelTimeout)
   }
 
   private warnStillRunning (tasks: Task[], message: string): void {
-    for (const { name, createdAt, endedAt } of tasks) {
+    for (const task of tasks) {
       // One may have ended while others were waited for.
-      if (endedAt === undefined) logLine(this.host.log, 'warn', `${message}: ${name}`, { task: name, age: Date.now() - createdAt })
+      if (!Task.isLive(task)) continue
+      const name = Task.nameOf(task)
+      logLine(this.host.log, 'warn', `${message}: ${name}`, { task: name, age: Date.now() - task.createdAt })
     }
   }
 }

@@ -114,7 +114,7 @@ export class TasksBackend implements ControlBackend {
 
   async cancel (name: string): Promise<Snapshot> {
     const task = this.find(name)
-    if (task.endedAt !== undefined) throw new FST_ERR_TASK_NOT_LIVE(clip(name), task.state)
+    if (!Task.isLive(task)) throw new FST_ERR_TASK_NOT_LIVE(clip(name), task.state)
     // It rejects when the task has not stopped in time, which its state says too.
     await Task.cancelAndWait(task, new FST_ERR_TASK_CANCEL_REQUESTED()).catch(() => {})
     // This object: a task without a name of the caller's is removed by now, and a name may have been reused.
@@ -128,14 +128,14 @@ export class TasksBackend implements ControlBackend {
     const cancelled: Task[] = []
     for await (const tasks of this.walk(filter, Infinity, CANCEL_BATCH)) {
       for (const task of tasks) {
-        if (task.endedAt !== undefined) continue
-        task.cancel(why)
+        if (!Task.isLive(task)) continue
+        Task.cancel(task, why)
         cancelled.push(task)
       }
     }
     await this.registry.nextImmediate()
     const remaining = await allEnded(cancelled, this.registry.cancelTimeout)
-    return { cancelled: cancelled.length - remaining.length, remaining: remaining.map(({ name }) => name) }
+    return { cancelled: cancelled.length - remaining.length, remaining: remaining.map((task) => Task.nameOf(task)) }
   }
 
   heartbeat (name: string): void {
@@ -167,7 +167,7 @@ export class TasksBackend implements ControlBackend {
           break
         }
         after = sequence
-        if (task.endedAt === undefined && matches(task, filter)) page.push(task)
+        if (Task.isLive(task) && matches(task, filter)) page.push(task)
       }
       after = next
       yield page

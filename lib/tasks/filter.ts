@@ -3,7 +3,7 @@ import { FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_INVALID_OPTION } from '../s
 import { checkOptions, formatValue, nonEmptyString, type OptionChecks } from '../shared/option-checks'
 import { checkObject } from './options'
 import { STATES } from './status'
-import type { Task } from './task'
+import { Task } from './task'
 
 const isState = (value: unknown): boolean => (STATES as readonly unknown[]).includes(value)
 
@@ -34,6 +34,6 @@ export function checkNarrowingFilter (filter: TaskFilter): TaskFilter {
 
 /** Whether the task matches, its group apart. */
 export function matches (task: Task, { state, prefix }: TaskFilter): boolean {
-  return (state === undefined || state === task.state || (Array.isArray(state) && state.includes(task.state))) &&
-    (prefix === undefined || task.name.startsWith(prefix))
+  return (state === undefined || state === STATES[Task.stateOf(task)] || (Array.isArray(state) && state.includes(STATES[Task.stateOf(task)]))) &&
+    (prefix === undefined || Task.nameOf(task).startsWith(prefix))
 }

@@ -103,10 +103,16 @@ export function checkProgress (value: unknown): TaskProgress {
 function copyJsonObject (value: unknown): Record<string, unknown> | undefined {
   try {
     const copy = JSON.parse(JSON.stringify(value))
-    return typeof copy === 'object' && copy !== null && !Array.isArray(copy) ? copy : undefined
+    return typeof copy === 'object' && copy !== null && !Array.isArray(copy) ? freeze(copy) : undefined
   } catch { // undefined, a function, a cycle, a BigInt, a toJSON that throws
     return undefined
   }
+}
+
+/** Whoever reads it could write it otherwise. */
+function freeze<T extends object> (copy: T): T {
+  for (const value of Object.values(copy)) if (typeof value === 'object' && value !== null) freeze(value)
+  return Object.freeze(copy)
 }
 
 /** Not Node's `EventEmitter`, whose `emit` takes the event and its arguments separately. */

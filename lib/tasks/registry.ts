@@ -71,7 +71,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     if (!this.#closing.accepts(mayWait && (!isFunction || this.isReady))) throw new FST_ERR_TASKS_CLOSED()
     const name = options.name ?? this.nextName()
     const previous = this.#tasks.get(name)
-    if (previous !== undefined && previous.endedAt === undefined) throw new FST_ERR_TASK_NAME_IN_USE(name)
+    if (previous !== undefined && Task.isLive(previous)) throw new FST_ERR_TASK_NAME_IN_USE(name)
     if (label !== undefined && isFunction) this.groups.get(label)?.checkRoom()
 
     const task = new Task<T>(name, app, this, isFunction ? work : undefined, (options.name === undefined ? 0 : NAMED) | (mayWait ? WAITS : 0))
@@ -89,7 +89,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     if (label !== undefined) Task.extrasOf(task).member = this.groups.getOrCreate(label).join(task, !isFunction)
     if (isFunction) this.schedule(task)
     else Task.track(task, work)
-    if (aborted !== undefined) task.cancel(aborted.reason)
+    if (aborted !== undefined) Task.cancel(task, aborted.reason)
     return task
   }
 
@@ -111,11 +111,11 @@ export class TaskRegistry implements TaskHost, ClosingHost {
 
   /** Cancels all that are live and match, at once. Resolves to how many have stopped. */
   async cancelAll (filter: api.TaskFilter, reason?: unknown): Promise<number> {
-    const tasks = this.find(checkNarrowingFilter(filter)).filter(({ endedAt }) => endedAt === undefined)
-    for (const task of tasks) task.cancel(reason)
+    const tasks = this.find(checkNarrowingFilter(filter)).filter((task) => Task.isLive(task))
+    for (const task of tasks) Task.cancel(task, reason)
     await this.nextImmediate()
     const remaining = await allEnded(tasks, this.cancelTimeout)
-    if (remaining.length > 0) throw new FST_ERR_TASK_CANCEL_TIMEOUT(remaining.map(({ name }) => name), this.cancelTimeout)
+    if (remaining.length > 0) throw new FST_ERR_TASK_CANCEL_TIMEOUT(remaining.map((task) => Task.nameOf(task)), this.cancelTimeout)
     return tasks.length
   }
 
@@ -225,7 +225,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     // What awaits `app.ready()` goes on just before the tasks start.
     await this.nextImmediate()
     if (this.isReady) return
-    logLine(this.log, 'warn', 'Task is awaited before the app is ready, and starts only then: a plugin or an onReady hook that waits for it times out', { task: task.name })
+    logLine(this.log, 'warn', 'Task is awaited before the app is ready, and starts only then: a plugin or an onReady hook that waits for it times out', { task: Task.nameOf(task) })
   }
 
   private forget (ended: Task): void {
@@ -234,7 +234,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
   }
 
   private remove (ended: Task): void {
-    this.#tasks.delete(ended.name)
+    this.#tasks.delete(Task.nameOf(ended))
     this.#order.remove(ended)
     this.tally.remove(Task.stateOf(ended))
     const member = Task.peek(ended)?.member

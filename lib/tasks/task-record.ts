@@ -72,17 +72,18 @@ export class TaskRecord<T> extends LinkedNode {
   }
 
   get error (): unknown {
-    const state = this.#status & STATE
-    // That of a cancelled task is made when asked for.
-    if (state === CANCELLED) this.#outcome ??= cancelledError(this)
-    return state === CANCELLED || state === FAILED ? this.#outcome : undefined
+    return TaskRecord.errorOf(this)
   }
 
   get signal (): AbortSignal {
-    const extras = TaskRecord.extrasOf(this)
+    return TaskRecord.signalOf(this)
+  }
+
+  static signalOf (task: TaskRecord<any>): AbortSignal {
+    const extras = TaskRecord.extrasOf(task)
     if (extras.controller === undefined) {
       extras.controller = new AbortController()
-      if (TaskRecord.has(this, TOLD)) {
+      if (TaskRecord.has(task, TOLD)) {
         extras.controller.abort(extras.reason)
         extras.reason = extras.controller.signal.reason
       }
@@ -110,6 +111,16 @@ export class TaskRecord<T> extends LinkedNode {
 
   static stateOf (task: TaskRecord<any>): number {
     return task.#status & STATE
+  }
+
+  // Not by the public members: whoever holds a task could put others in front of them.
+
+  static nameOf (task: TaskRecord<any>): string {
+    return task.#name
+  }
+
+  static isLive (task: TaskRecord<any>): boolean {
+    return (task.#status & STATE) <= CANCELLING
   }
 
   static has (task: TaskRecord<any>, flag: number): boolean {
@@ -155,6 +166,13 @@ export class TaskRecord<T> extends LinkedNode {
 
   static setWaiter<T> (task: TaskRecord<T>, waiter: Waiter<T>): void {
     task.#outcome = waiter
+  }
+
+  static errorOf (task: TaskRecord<any>): unknown {
+    const state = task.#status & STATE
+    // That of a cancelled task is made when asked for.
+    if (state === CANCELLED) task.#outcome ??= cancelledError(task)
+    return state === CANCELLED || state === FAILED ? task.#outcome : undefined
   }
 
   // --- transitions ---
@@ -214,7 +232,7 @@ export class TaskRecord<T> extends LinkedNode {
     task.#host.emit('end', task)
     if (waiter !== undefined) {
       if (state === COMPLETED) waiter.resolve(outcome)
-      else waiter.reject(task.error)
+      else waiter.reject(TaskRecord.errorOf(task))
     }
     if (task.#extras !== undefined) TaskRecord.#letGo(task, task.#extras)
   }
@@ -240,9 +258,8 @@ export class TaskRecord<T> extends LinkedNode {
 }
 
 function cancelledError (task: TaskRecord<any>): Error {
-  const { name } = task
-  const cause = TaskRecord.peek(task)?.reason ?? task.signal.reason
+  const cause = TaskRecord.peek(task)?.reason ?? TaskRecord.signalOf(task).reason
   // Not `instanceof`: the cause may be anything, and that looks into it.
   const Cancelled = describeThrown(cause).code === 'FST_ERR_TASK_EXPIRED' ? FST_ERR_TASK_EXPIRED : FST_ERR_TASK_CANCELLED
-  return new Cancelled(name, { cause })
+  return new Cancelled(TaskRecord.nameOf(task), { cause })
 }

@@ -52,15 +52,20 @@ export class Task<T = unknown> extends TaskRecord<T> implements api.Task<T> {
 
   /** Cancels because the lease was not renewed. */
   static expire (task: Task<any>): void {
-    task.cancel(new FST_ERR_TASK_EXPIRED(task.name))
+    Task.cancel(task, new FST_ERR_TASK_EXPIRED(Task.nameOf(task)))
+  }
+
+  /** Requests the stop. @returns whether this call made the request */
+  static cancel (task: Task<any>, reason?: unknown): boolean {
+    if (!isGoing(task)) return false
+    Task.tell(task, reason)
+    return true
   }
 
   // --- commands ---
 
   cancel (reason?: unknown): boolean {
-    if (!isGoing(this)) return false
-    Task.tell(this, reason)
-    return true
+    return Task.cancel(this, reason)
   }
 
   heartbeat (): boolean {
@@ -71,7 +76,7 @@ export class Task<T = unknown> extends TaskRecord<T> implements api.Task<T> {
 
   updateProgress (value: number | object): void {
     const progress = checkProgress(value)
-    if (this.endedAt !== undefined) return
+    if (!Task.isLive(this)) return
     Task.extrasOf(this).progress = progress
     Task.hostOf(this).emit('progress', this)
   }
@@ -112,10 +117,10 @@ export class Task<T = unknown> extends TaskRecord<T> implements api.Task<T> {
    * @throws FST_ERR_TASK_CANCEL_TIMEOUT
    */
   static cancelAndWait (task: Task<any>, reason?: unknown): Promise<boolean> {
-    if (task.endedAt !== undefined) return Promise.resolve(false)
-    task.cancel(reason)
+    if (!Task.isLive(task)) return Promise.resolve(false)
+    Task.cancel(task, reason)
     // Most tasks stop within the immediate: a timer for each would cost as much as its cancel.
-    return Task.hostOf(task).nextImmediate().then(() => task.endedAt !== undefined || waitForStop(task))
+    return Task.hostOf(task).nextImmediate().then(() => !Task.isLive(task) || waitForStop(task))
   }
 
   async [Symbol.asyncDispose] (): Promise<void> {
@@ -132,7 +137,7 @@ function isGoing (task: Task<any>): boolean {
 function invoke<T> (task: Task<T>): T | PromiseLike<T> {
   const app = Task.appOf(task)
   const outcome = Task.takeWork(task).call(app, app, task)
-  if (outcome === task) throw new FST_ERR_TASK_SELF_RESULT(task.name)
+  if (outcome === task) throw new FST_ERR_TASK_SELF_RESULT(Task.nameOf(task))
   return outcome
 }
 
@@ -180,7 +185,7 @@ function isReason (task: Task<any>, error: unknown): boolean {
 function promiseOf<T> (task: Task<T>): Promise<T> {
   const state = Task.stateOf(task)
   if (state === COMPLETED) return Promise.resolve(task.result as T)
-  if (state === FAILED || state === CANCELLED) return Promise.reject(task.error)
+  if (state === FAILED || state === CANCELLED) return Promise.reject(Task.errorOf(task))
   let waiter = Task.waiterOf(task)
   if (waiter === undefined) {
     if (state === PENDING) Task.hostOf(task).onPendingAwaited(task)
@@ -195,7 +200,7 @@ function waitForStop (task: Task<any>): Promise<boolean> {
     const { cancelTimeout } = Task.hostOf(task)
     const timer = timers.setTimeout(() => {
       extras.stopWait = undefined
-      reject(new FST_ERR_TASK_CANCEL_TIMEOUT(task.name, cancelTimeout))
+      reject(new FST_ERR_TASK_CANCEL_TIMEOUT(Task.nameOf(task), cancelTimeout))
     }, cancelTimeout, undefined)
     Task.onEnd(task, () => {
       timers.clearTimeout(timer)

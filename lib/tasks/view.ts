@@ -16,6 +16,7 @@ export class TasksView extends EventEmitter<api.TaskEvents> implements api.Tasks
     this.#registry = registry
     // A listener for each client of a live view is no leak.
     this.setMaxListeners(0)
+    Object.preventExtensions(this)
   }
 
   get size (): number {

@@ -3,7 +3,7 @@ import { timers } from '../shared/timers'
 
 /** Waits until all of the tasks have ended, or for `timeout` ms. Resolves to those that have not. */
 export async function allEnded (tasks: Task[], timeout: number): Promise<Task[]> {
-  const live = tasks.filter(isLive)
+  const live = tasks.filter((task) => Task.isLive(task))
   if (live.length > 0) {
     await within(timeout, (done) => {
       let left = live.length
@@ -11,7 +11,7 @@ export async function allEnded (tasks: Task[], timeout: number): Promise<Task[]>
       for (const task of live) Task.onEnd(task, onEnd)
     })
   }
-  return live.filter(isLive)
+  return live.filter((task) => Task.isLive(task))
 }
 
 /** Resolves when `done` is called, or after `timeout` ms. */
@@ -23,8 +23,4 @@ export async function within (timeout: number, work: (done: () => void) => void)
       resolve()
     })
   })
-}
-
-function isLive ({ endedAt }: Task): boolean {
-  return endedAt === undefined
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual, inspect } from 'node:util'
 import t from 'tap'
+import type { Task } from '../../index'
 import { appWithTasks, ended, ignoresSignal, readyApp, started } from '../fixtures/app'
 
 const MEMBERS = ['name', 'group', 'state', 'signal', 'progress', 'result', 'error', 'log', 'createdAt', 'startedAt', 'endedAt'] as const
@@ -17,6 +18,65 @@ t.test('nothing of a task can be written from outside', async (t) => {
   t.same(Reflect.ownKeys(task), [])
   t.equal(app.getTask('a'), task)
   t.throws(() => { (app.tasks as any).live = 5 }, TypeError)
+})
+
+t.test('what is put in front of the members of a task deceives neither the registry nor a close', async (t) => {
+  const app = await readyApp(t, { cancelTimeout: 1_000 })
+  const shadow = (task: Task): void => {
+    for (const [member, value] of Object.entries({ name: 'other', state: 'completed', endedAt: 1, startedAt: 1, error: undefined, signal: undefined, cancel: () => true })) {
+      Object.defineProperty(task, member, { value })
+    }
+  }
+  const aborted: string[] = []
+  const inner = new AbortController()
+  const outer = new AbortController()
+  const add = (name: string): Task => app.addTask((_app, { signal }) => new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => {
+      aborted.push(name)
+      reject(signal.reason)
+    })
+  }), { name, group: 'g', signal: name === 'outer' ? outer.signal : inner.signal, ttl: name === 'lease' ? 200 : undefined })
+  const tasks = ['one', 'filter', 'outer', 'lease', 'close'].map(add)
+  await Promise.all(tasks.map(started))
+  tasks.forEach(shadow)
+  t.throws(() => app.addTask(() => 1, { name: 'one' }), { code: 'FST_ERR_TASK_NAME_IN_USE' })
+  t.equal(await app.cancelTask('one'), true)
+  t.equal(await app.cancelTasks({ prefix: 'filter', state: 'running' }), 1)
+  outer.abort()
+  while (app.tasks.live > 1) await new Promise((resolve) => setTimeout(resolve, 5))
+  t.same(aborted, ['one', 'filter', 'outer', 'lease'])
+  t.equal(app.purgeTasks(), 4)
+  t.equal(app.tasks.size, 1)
+  await app.close()
+  t.equal(aborted.at(-1), 'close')
+  t.equal(app.tasks.live, 0)
+})
+
+t.test('progress cannot be written through what a task or a snapshot shows of it', async (t) => {
+  const app = await readyApp(t)
+  const given = { step: { n: 0 }, list: [{ done: false }] }
+  const task = app.addTask(ignoresSignal)
+  task.updateProgress(given)
+  given.step.n = 1
+  for (const progress of [task.progress, task.toJSON().progress] as any[]) {
+    t.throws(() => { progress.step = 1 }, TypeError)
+    t.throws(() => { progress.step.n = 1 }, TypeError)
+    t.throws(() => { progress.list[0].done = true }, TypeError)
+    t.throws(() => progress.list.push(1), TypeError)
+  }
+  t.same(task.progress, { step: { n: 0 }, list: [{ done: false }] })
+})
+
+t.test('app.tasks cannot be replaced, in an encapsulated child either, nor given other members', async (t) => {
+  const app = await appWithTasks(t)
+  const { tasks } = app
+  await app.register(async (child) => {
+    t.equal(child.tasks, tasks)
+    t.throws(() => { (child as any).tasks = 1 }, TypeError)
+  })
+  t.throws(() => { (app as any).tasks = 1 }, TypeError)
+  for (const member of ['onIdle', 'emit', 'other']) t.throws(() => { (tasks as any)[member] = () => {} }, TypeError)
+  t.equal(app.tasks, tasks)
 })
 
 t.test('comparing, printing and cloning tasks does not walk into the app', async (t) => {
