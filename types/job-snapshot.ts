@@ -15,6 +15,8 @@ export interface JobSnapshot {
   progress?: TaskProgress
   attempts: number
   lease?: { ttl: number }
+  /** The reason of its cancel, if one was given. */
+  reason?: { code?: string, message: string }
   /** Why a job failed or was cancelled. */
   error?: { code?: string, message: string, stack?: string }
 }

@@ -3,7 +3,8 @@ import type { TaskProgress, TaskState } from '../../types/task'
 import type { Awaited } from './completions'
 import { checkWaitOptions } from './options'
 import { outcomeOf, type Ended } from './ended'
-import { readFailure, startsOf, type Stored } from './serialization'
+import { deserializeReason, readFailure, startsOf, type Stored } from './serialization'
+import { describeThrown } from '../shared/thrown'
 
 /** What a job asks of those who made it. */
 export interface JobOwner {
@@ -22,6 +23,8 @@ export interface JobFields {
   attempts: number
   result?: unknown
   error?: Error & { code: string }
+  /** Why it is being cancelled. Once it has been, that is the cause of its error. */
+  reason?: unknown
   createdAt: number
   startedAt?: number
   endedAt?: number
@@ -50,11 +53,14 @@ export function fieldsOf (queue: string, stored: Stored, engineState: string): J
   }
 }
 
-function outcomeFields (stored: Stored, engineState: string): Pick<JobFields, 'state' | 'result' | 'error'> {
+function outcomeFields (stored: Stored, engineState: string): Pick<JobFields, 'state' | 'result' | 'error' | 'reason'> {
   if (engineState === 'completed') return { state: 'completed', result: stored.returnvalue }
   if (engineState === 'failed') return readFailure(stored)
   // In the hands of a process that passes it on, or ends it in time, it has not been started.
-  if (engineState === 'active' && startsOf(stored) > 0) return { state: stored.data.cancel === undefined ? 'running' : 'cancelling' }
+  if (engineState === 'active' && startsOf(stored) > 0) {
+    const { cancel } = stored.data
+    return cancel === undefined ? { state: 'running' } : { state: 'cancelling', reason: deserializeReason(cancel) }
+  }
   return { state: 'pending' }
 }
 
@@ -78,6 +84,7 @@ export class Job implements PublicJob<any> {
   readonly createdAt: number
   readonly startedAt: number | undefined
   readonly endedAt: number | undefined
+  readonly #reason: unknown
   readonly #ttl: number | undefined
   readonly #expiresAt: number | undefined
   readonly #owner: JobOwner
@@ -95,6 +102,7 @@ export class Job implements PublicJob<any> {
     this.createdAt = fields.createdAt
     this.startedAt = fields.startedAt
     this.endedAt = fields.endedAt
+    this.#reason = fields.state === 'cancelled' ? fields.error?.cause : fields.reason
     this.#ttl = fields.ttl
     this.#expiresAt = fields.expiresAt
     this.#owner = owner
@@ -118,6 +126,7 @@ export class Job implements PublicJob<any> {
     return {
       ...rest,
       lease: this.#ttl === undefined || this.endedAt !== undefined ? undefined : { ttl: this.#ttl },
+      reason: this.#reason === undefined ? undefined : describeThrown(this.#reason),
       error: error && { code: error.code, message: error.message }
     }
   }

@@ -30,6 +30,27 @@ t.test('the six states are told from the engine\'s', async (t) => {
   t.match(cancelled, { state: 'cancelled', error: { code: 'FST_ERR_JOB_CANCELLED', cause: 'why' } })
 })
 
+t.test('a snapshot has the reason of a cancel, while it is stopping and afterwards', async (t) => {
+  const error = { error: { name: 'Error', message: 'why', code: 'E_WHY' } }
+  const cancelled = { stacktrace: ['JobCancelled [X]: '] }
+  for (const [engineState, data, more, reason] of [
+    ['active', { cancel: { value: 'why' } }, {}, { message: 'why' }],
+    ['active', { cancel: error }, {}, { message: 'why', code: 'E_WHY' }],
+    ['active', { cancel: {} }, {}, undefined],
+    ['active', {}, {}, undefined],
+    ['failed', { cancel: { value: 'why' } }, cancelled, { message: 'why' }],
+    ['failed', { cancel: error }, cancelled, { message: 'why', code: 'E_WHY' }],
+    ['failed', { cancel: {} }, cancelled, undefined],
+    ['failed', { cancel: error }, { failedReason: 'no' }, undefined],
+    ['completed', { cancel: error }, {}, undefined]
+  ] as const) {
+    const job = jobOf(stored({ ...more, data: { name: 'a', ...data } } as object), engineState)
+    t.same(JSON.parse(JSON.stringify(job)).reason, reason, `${engineState} ${JSON.stringify(data)}`)
+  }
+  const kept = { id: 'id', name: 'a', kind: 'k', state: 'cancelled', attempts: 1, createdAt: 1, endedAt: 2, error: { message: '' }, cause: { value: 'why' } } as const
+  t.same(new Job(fieldsOfEnded('default', kept as never), owner).toJSON().reason, { message: 'why' })
+})
+
 t.test('a job that was never started has no start, though the engine had a process take it', async (t) => {
   const misrouted = { ...times, finishedOn: undefined, attemptsStarted: 2, data: { name: 'a', misrouted: 2 } }
   t.match(jobOf(stored(misrouted), 'delayed'), { state: 'pending', attempts: 0, startedAt: undefined })
@@ -89,7 +110,7 @@ t.test('a job of which only its end is known has what is kept of it', async (t) 
 t.test('a snapshot has the lease while the job is live, the error\'s code and message, and not the result', async (t) => {
   const leased = { data: { name: 'a', ttl: 50 } }
   t.strictSame(jobOf(stored({ ...leased, timestamp: 1 }), 'waiting').toJSON(), {
-    id: 'id', name: 'a', kind: 'kind', queue: 'default', state: 'pending', progress: undefined, attempts: 1, createdAt: 1, startedAt: undefined, endedAt: undefined, lease: { ttl: 50 }, error: undefined
+    id: 'id', name: 'a', kind: 'kind', queue: 'default', state: 'pending', progress: undefined, attempts: 1, createdAt: 1, startedAt: undefined, endedAt: undefined, lease: { ttl: 50 }, reason: undefined, error: undefined
   })
   t.equal(jobOf(stored(), 'waiting').toJSON().lease, undefined)
   const ended = jobOf(stored({ ...leased, ...times, failedReason: 'no' }), 'failed').toJSON()
