@@ -56,6 +56,17 @@ export function childOf (log: FastifyBaseLogger, fields: object): FastifyBaseLog
   }
 }
 
+/**
+ * Lets go of what an error holds until its stack is read: the functions of the stack and their receivers, such as a timer, which has
+ * the async context of a request. Its causes, too.
+ */
+export function releaseFrames (thrown: unknown): void {
+  let error = thrown as { stack?: unknown, cause?: unknown }
+  for (let depth = 0; typeof error === 'object' && error !== null && depth < 10; depth++) {
+    if (!succeeds(() => { if (typeof error.stack === 'string') error = error.cause as typeof error })) return
+  }
+}
+
 /** Calls the function, whatever comes of it. @returns `false` if it throws */
 export function succeeds (attempt: () => void): boolean {
   try {

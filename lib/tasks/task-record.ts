@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
 import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_EXPIRED, FST_ERR_TASK_TIMEOUT } from '../shared/errors'
-import { childOf, describeThrown, logLine, logThrown } from '../shared/thrown'
+import { childOf, describeThrown, logLine, logThrown, releaseFrames } from '../shared/thrown'
 import { LinkedNode } from './linked-list'
 import { CANCELLED, CANCELLING, COMPLETED, FAILED, HAS_REASON, PENDING, RUNNING, STATE, STATES, TIMED_OUT, TOLD, WAITS } from './status'
 import type { Task } from './task'
@@ -234,6 +234,7 @@ export class TaskRecord<T> extends LinkedNode {
       if (state === COMPLETED) waiter.resolve(outcome)
       else waiter.reject(TaskRecord.errorOf(task))
     }
+    if (state !== COMPLETED) releaseFrames(task.#outcome ?? task.#extras?.reason)
     if (task.#extras !== undefined) TaskRecord.#letGo(task, task.#extras)
   }
 
@@ -261,5 +262,7 @@ function cancelledError (task: TaskRecord<any>): Error {
   const cause = TaskRecord.peek(task)?.reason ?? TaskRecord.signalOf(task).reason
   // Not `instanceof`: the cause may be anything, and that looks into it.
   const Cancelled = describeThrown(cause).code === 'FST_ERR_TASK_EXPIRED' ? FST_ERR_TASK_EXPIRED : FST_ERR_TASK_CANCELLED
-  return new Cancelled(TaskRecord.nameOf(task), { cause })
+  const error = new Cancelled(TaskRecord.nameOf(task), { cause })
+  releaseFrames(error)
+  return error
 }

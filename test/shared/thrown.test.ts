@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { childOf, describeThrown, isAbortError, logLine, logThrown } from '../../lib/shared/thrown'
+import { childOf, describeThrown, isAbortError, logLine, logThrown, releaseFrames } from '../../lib/shared/thrown'
 import { appWithTasks, ended, ignoresSignal, logged, readyApp, untilAborted } from '../fixtures/app'
 
 const hostile = { get message () { throw new Error('no message') }, get name () { throw new Error('no name') } }
@@ -75,6 +75,17 @@ t.test('a logger that always throws disturbs nobody', async (t) => {
   const task = app.addTask(() => { throw new Error('boom') }, { log })
   await ended(task)
   t.equal(task.state, 'failed')
+})
+
+t.test('the stacks of an error and its causes are read once, whatever they are', async (t) => {
+  const read: string[] = []
+  const make = (name: string, cause?: unknown): Error => Object.defineProperty(new Error(name, { cause }), 'stack', { get () { read.push(name); return 'the stack' } })
+  releaseFrames(make('a', make('b', 'a text')))
+  t.same(read.splice(0), ['a', 'b'])
+  const cyclic = new Error('cyclic')
+  cyclic.cause = cyclic
+  for (const thrown of [undefined, null, 'a text', cyclic, { get stack () { throw new Error('no') } }, Object.assign(new Error('a'), { stack: undefined, cause: make('c') })]) releaseFrames(thrown)
+  t.same(read, [])
 })
 
 t.test('anything thrown can be described', async (t) => {
