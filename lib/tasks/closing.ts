@@ -120,9 +120,8 @@ export class Closing {
   }
 
   private warnStillRunning (tasks: Task[], message: string): void {
-    for (const task of tasks) {
-      // One may have ended while others were waited for.
-      if (!Task.isLive(task)) continue
+    // One may have ended while others were waited for.
+    for (const task of tasks.filter((task) => Task.isLive(task))) {
       const name = Task.nameOf(task)
       logLine(this.host.log, 'warn', `${message}: ${name}`, { task: name, age: Date.now() - task.createdAt })
     }
