@@ -22,3 +22,14 @@ for (const [title, own, message] of [
     t.match(warnings, [[{ err: { message } }, 'A request of another process failed']])
   })
 }
+
+t.test('whoever begins to listen is told the number of the last message, if there are any', async (t) => {
+  for (const sequence of [7, undefined]) {
+    const answers: string[] = []
+    const outbox = { push: (_topic: string, _kind: string, item: string) => { answers.push(item) } } as unknown as Outbox
+    const responder = new Responder({ id: 'here', own: {} as ControlBackend, outbox, cancelTimeout: 100, sequence: () => sequence, log: fakeLog().log })
+    responder.receive({ from: 'there', items: [[1, 'sequence', {}, 1_000]] } as unknown as Message, () => false)
+    while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    t.same(answers.map((answer) => JSON.parse(answer)), [[1, 'ok', sequence ?? null]])
+  }
+})

@@ -42,6 +42,11 @@ const browsersOwnLocale = {
   }
 }
 
+/** In single quotes: minified code has thousands of double ones, and hardly one of these. */
+function literal (text) {
+  return `'${JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`
+}
+
 /** @returns the text of each generated file by its path */
 export async function generate () {
   const notice = `The dashboard of fastify-tasks bundles the following packages.\n\n${licences()}`
@@ -66,9 +71,9 @@ export async function generate () {
   const html = readFileSync(join(here, 'page/page.html'), 'utf8')
   return {
     [join(here, 'assets.ts')]: '// Made by build.mjs of what is in page/. Do not edit.\n' +
-      `export const html = ${JSON.stringify(html)}\n` +
-      `export const script = ${JSON.stringify(output('script.js'))}\n` +
-      `export const style = ${JSON.stringify(output('style.css'))}\n`,
+      `export const html = ${literal(html)}\n` +
+      `export const script = ${literal(output('script.js'))}\n` +
+      `export const style = ${literal(output('style.css'))}\n`,
     [join(here, '../../../THIRD-PARTY-LICENSES')]: notice
   }
 }
