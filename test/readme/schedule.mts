@@ -1,2 +1,0 @@
-const cleanUp = async (): Promise<void> => {}
-// --- the block ---
