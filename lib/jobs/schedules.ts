@@ -29,6 +29,8 @@ interface Template {
   payload: Draft['payload']
   options: Omit<Draft['options'], 'jobId' | 'deduplication'>
   expiresIn?: number
+  /** Of those of one name in several queues, the one with the highest counts. */
+  stamp: number
 }
 
 /**
@@ -53,13 +55,15 @@ export class Schedules {
     const { kind, data, every, pattern, tz, limit, startDate, endDate, expiresIn, ...jobOptions } = checkScheduleOptions(options)
     checkTimes({ every, pattern, tz, endDate })
     const { queue, payload, options: { jobId, deduplication, ...engineOptions } } = this.#adder.draft(kind, data, { ...jobOptions, name })
-    const template: Template = { schedule: name, kind, payload, options: engineOptions, ...omitUndefined({ expiresIn: expiresIn ?? lifetimeOf(payload) }) }
+    const template: Template = { schedule: name, kind, payload, options: engineOptions, stamp: 0, ...omitUndefined({ expiresIn: expiresIn ?? lifetimeOf(payload) }) }
     delete payload.expiresAt
-    await this.#engine.request(queue, (engineQueue) => engineQueue.upsertJobScheduler(keyOf(name), omitUndefined({ every, pattern, tz, limit, startDate, endDate }), {
-      name: TICK, data: template as never, opts: TICK_OPTIONS
-    }))
-    // The kind may have been in another queue before.
-    await Promise.all(this.#engine.queues.filter((other) => other !== queue).map((other) => this.#remove(other, name)))
+    const repeat = omitUndefined({ every, pattern, tz, limit, startDate, endDate })
+    // Again, if those that were made at once in several queues have all been removed.
+    for (let latest, tries = 0; latest === undefined && tries < 5; tries++) {
+      template.stamp = Math.max(Date.now(), ...(await this.#find(name)).map(({ stamp }) => stamp + 1))
+      await this.#engine.request(queue, (engineQueue) => engineQueue.upsertJobScheduler(keyOf(name), repeat, { name: TICK, data: template as never, opts: TICK_OPTIONS }))
+      latest = await this.#settle(name)
+    }
     const schedule = (await this.list()).find((schedule) => schedule.name === name && schedule.queue === queue)
     return schedule ?? omitUndefined({ name, kind, queue, every, pattern, tz, limit })
   }
@@ -74,11 +78,32 @@ export class Schedules {
     return this.#engine.request(queue, (engineQueue) => engineQueue.removeJobScheduler(keyOf(name)))
   }
 
-  /** Those of all queues, the next first. */
+  /** Where there are schedules of the name. */
+  async #find (name: string): Promise<Array<{ queue: string, stamp: number }>> {
+    const found = await Promise.all(this.#engine.queues.map(async (queue) => {
+      const { data } = await this.#engine.request(queue, (engineQueue) => engineQueue.getBackend().getJobSchedulerData(keyOf(name))) ?? {}
+      return data === undefined ? [] : [{ queue, stamp: (JSON.parse(data) as Partial<Template>).stamp ?? 0 }]
+    }))
+    return found.flat()
+  }
+
+  /**
+   * Leaves the one that was made last, for a kind may have been in another queue before, or be there in another process. It looks
+   * after it has removed, too: of calls at once the last to look sees what all of them have done.
+   * @returns the queue of it; `undefined` if there is none
+   */
+  async #settle (name: string): Promise<string | undefined> {
+    const [latest, ...others] = (await this.#find(name)).sort((a, b) => b.stamp - a.stamp || a.queue.localeCompare(b.queue, 'en'))
+    if (others.length === 0) return latest?.queue
+    await Promise.all(others.map(({ queue }) => this.#remove(queue, name)))
+    return this.#settle(name)
+  }
+
+  /** Those of all queues that have a time to come, the next first. */
   async list (): Promise<JobSchedule[]> {
     const schedules = await Promise.all(this.#engine.queues.map(async (queue) => {
       const found = await this.#engine.request(queue, (engineQueue) => engineQueue.getJobSchedulers(0, -1, true))
-      return found.map(({ key, name: tick, template, every, pattern, tz, limit, next }): JobSchedule => {
+      return found.filter(hasFurtherTime).map(({ key, name: tick, template, every, pattern, tz, limit, next }): JobSchedule => {
         const { schedule: name = key, kind = tick } = (template?.data ?? {}) as unknown as Partial<Template>
         return omitUndefined({ name, kind, queue, every, pattern, tz, limit, next: next ?? undefined })
       })
@@ -89,6 +114,8 @@ export class Schedules {
   /** The time has come: adds the job of the schedule, unless that of the time before is still live. */
   async tick (queue: string, tick: Stored): Promise<void> {
     const { schedule, kind, payload, options, expiresIn } = tick.data as unknown as Template
+    // A later one in another queue has taken its place.
+    if (this.#engine.queues.length > 1 && (await this.#settle(schedule) ?? queue) !== queue) return
     // BullMQ has it in the id alone, for either kind of schedule on either store.
     const due = Number(tick.id!.slice(tick.id!.lastIndexOf(':') + 1))
     const left = timesBetween((tick.opts as { repeat: Times }).repeat, due, Date.now())
@@ -101,6 +128,12 @@ export class Schedules {
       logLine(this.#log, 'warn', 'The last run of the schedule is still live; this one is left out', { schedule })
     }
   }
+}
+
+/** BullMQ keeps those that have reached their end. */
+function hasFurtherTime ({ next, limit = Infinity, iterationCount = 0, endDate = Infinity }: bullmq.JobSchedulerJson): boolean {
+  const now = Date.now()
+  return (next ?? Infinity) > now || (iterationCount < limit && endDate > now)
 }
 
 /** How long the kind of a job lets it wait. */

@@ -5,18 +5,32 @@ import type { Stored } from '../../lib/jobs/serialization'
 import { fakeLog } from '../fixtures/log'
 import { memoryEngine, MemoryQueue } from '../fixtures/memory-engine'
 
-/** A queue with the schedulers of BullMQ's that a test puts there. */
+/** A queue with the schedulers of BullMQ's that a test puts there: what of them is listed, and the data of each. */
 class ScheduledQueue extends MemoryQueue {
   schedulers: object[] = []
   readonly upserted: any[] = []
-  async upsertJobScheduler (...args: unknown[]): Promise<void> { this.upserted.push(args) }
-  async removeJobScheduler (): Promise<boolean> { return false }
+  readonly kept = new Map<string, { stamp?: number }>()
+  onRemove = (): void => {}
+
+  async upsertJobScheduler (...args: any[]): Promise<void> {
+    this.upserted.push(structuredClone(args))
+    this.kept.set(args[0], structuredClone(args[2].data))
+  }
+
+  async removeJobScheduler (key: string): Promise<boolean> {
+    this.onRemove()
+    return this.kept.delete(key)
+  }
+
   async getJobSchedulers (): Promise<object[]> { return this.schedulers }
+
+  override getBackend (): ReturnType<MemoryQueue['getBackend']> {
+    const getJobSchedulerData = async (key: string): Promise<object | null> => this.kept.has(key) ? { data: JSON.stringify(this.kept.get(key)) } : null
+    return { ...super.getBackend(), getJobSchedulerData } as never
+  }
 }
 
-function schedulesOn (options: object = {}) {
-  const queue = new ScheduledQueue()
-  const other = new ScheduledQueue()
+function schedulesOn (options: object = {}, [queue, other] = [new ScheduledQueue(), new ScheduledQueue()]) {
   const { log, warnings } = fakeLog()
   const { engine } = memoryEngine(queue, other)
   const expiries = new Expiries(engine, { afterNoting: (_job, run) => run })
@@ -37,6 +51,68 @@ t.test('a schedule of that name in another queue is not the one that was made', 
   const { schedules, other } = schedulesOn()
   other.schedulers = [{ key: 'nightly', name: 'fastify-tasks:tick', every: 5, next: 9 }]
   t.match(await schedules.add('nightly', { kind: 'kind', every: 1_000 }), { queue: 'default', every: 1_000 })
+})
+
+t.test('of schedules of one name in two queues that which was made last remains, whatever the clocks say', async (t) => {
+  const { schedules, queue, other } = schedulesOn()
+  const later = Date.now() + 60_000
+  other.kept.set('nightly', { stamp: later })
+  await schedules.add('nightly', { kind: 'kind', every: 1_000 })
+  t.equal(queue.kept.get('nightly')!.stamp, later + 1)
+  t.same([...other.kept.keys()], [])
+  // One of before there were stamps.
+  other.kept.set('nightly', {})
+  await schedules.add('nightly', { kind: 'kind', every: 1_000 })
+  t.same([...other.kept.keys()], [])
+})
+
+t.test('of schedules that are made in two queues at once exactly one remains', async (t) => {
+  const { schedules, queue, other } = schedulesOn()
+  const { schedules: elsewhere } = schedulesOn({ queue: 'queue-1' }, [queue, other])
+  for (const first of [schedules, elsewhere]) {
+    const second = first === schedules ? elsewhere : schedules
+    await Promise.all([first.add('nightly', { kind: 'kind', every: 1_000 }), second.add('nightly', { kind: 'kind', every: 1_000 })])
+    t.equal(queue.kept.size + other.kept.size, 1)
+  }
+})
+
+t.test('a schedule that others have removed meanwhile is made again, a few times', async (t) => {
+  const { schedules, queue, other } = schedulesOn()
+  other.kept.set('nightly', {})
+  other.onRemove = () => {
+    other.onRemove = () => {}
+    queue.kept.clear()
+  }
+  await schedules.add('nightly', { kind: 'kind', every: 1_000 })
+  t.same([[...queue.kept.keys()], queue.upserted.length], [['nightly'], 2])
+  Object.defineProperty(queue.kept, 'set', { value: () => {} })
+  queue.kept.clear()
+  await schedules.add('nightly', { kind: 'kind', every: 1_000 })
+  t.equal(queue.upserted.length, 2 + 5)
+})
+
+t.test('a tick of a schedule that was replaced in another queue adds nothing, and removes it', async (t) => {
+  const { schedules, queue, other } = schedulesOn()
+  queue.kept.set('nightly', { stamp: 1 })
+  other.kept.set('nightly', { stamp: 2 })
+  await schedules.tick('default', tickOf(Date.now(), { every: 60_000 }))
+  t.equal(queue.entries.size, 0)
+  t.same([queue.kept.size, other.kept.size], [0, 1])
+  queue.kept.set('nightly', { stamp: 2 })
+  await schedules.tick('queue-1', tickOf(Date.now(), { every: 60_000 }))
+  t.same([queue.kept.size, other.kept.size], [1, 0], 'of the same stamp every process keeps the same')
+})
+
+t.test('schedules that have reached their end are not listed', async (t) => {
+  const { schedules, queue } = schedulesOn()
+  const [past, future] = [Date.now() - 1_000, Date.now() + 60_000]
+  queue.schedulers = [
+    { key: 'limit', name: 'x', every: 5, limit: 2, iterationCount: 2, next: past },
+    { key: 'date', name: 'x', every: 5, endDate: past, next: past },
+    { key: 'last', name: 'x', every: 5, limit: 2, iterationCount: 2, next: future },
+    { key: 'late', name: 'x', every: 5, limit: 2, iterationCount: 1, endDate: future, next: past }
+  ]
+  t.same((await schedules.list()).map(({ name }) => name), ['late', 'last'])
 })
 
 t.test('how long its jobs may wait is stored in ms, that of the call before that of the kind', async (t) => {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
-import { jobsApp } from '../fixtures/jobs-app'
+import { jobsApp, newQueue } from '../fixtures/jobs-app'
 import { sharedPostgres } from '../fixtures/postgres'
 
 t.setTimeout(60_000)
@@ -55,7 +56,22 @@ t.test('a schedule is changed by the same call, tells its next time, and runs th
   t.match(await app.getJob('often'), { kind: 'kind', createdAt: Number })
   await sleep(500)
   t.equal(seen.length, 2, 'up to its limit')
+  t.same((await app.schedules()).map(({ name }) => name), ['nightly'], 'and is not listed any more')
   for await (const job of app.jobs()) t.fail(`${job.name} is listed`)
+})
+
+t.test('processes that give a schedule kinds of two queues at once leave one of the two', async (t) => {
+  const { url } = await server
+  const options = { queue: newQueue(), queues: { default: 1, media: 1 }, worker: false }
+  const define = (app: FastifyInstance): void => {
+    app.defineJob('kind', async () => {})
+    app.defineJob('media', async () => {}, { queue: 'media' })
+  }
+  const [one, other] = [await jobsApp(t, url, { options, define }), await jobsApp(t, url, { options, define })]
+  for (let i = 0; i < 10; i++) {
+    await Promise.all([one.scheduleJob(`s${i}`, { kind: 'kind', every: 3_600_000 }), other.scheduleJob(`s${i}`, { kind: 'media', every: 3_600_000 })])
+    t.equal((await one.schedules()).filter(({ name }) => name === `s${i}`).length, 1)
+  }
 })
 
 t.test('a run whose predecessor is still live is left out, and logged; so are times that nobody could run', async (t) => {
