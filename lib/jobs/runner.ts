@@ -4,7 +4,7 @@ import { FST_ERR_JOB_EXPIRED, FST_ERR_JOB_INVALID_RECORD, FST_ERR_JOB_TIMEOUT, F
 import { redactError } from '../shared/redaction'
 import { timers } from '../shared/timers'
 import { logThrown } from '../shared/thrown'
-import { keepingLogger } from './job-log'
+import { JobLog } from './job-log'
 import { isOurs } from './ended'
 import type { Expiries } from './expiries'
 import type { Kind, Kinds } from './kinds'
@@ -33,6 +33,7 @@ interface Running {
   returned: unknown
   /** Settles when BullMQ has been told of the progress so far. */
   reporting: Promise<void> | undefined
+  log: JobLog | undefined
 }
 
 /** Runs each job that this process gets as a task of it. */
@@ -89,7 +90,7 @@ export class Runner {
     this.running.delete(job.id!)
     this.misrouted.onRoom(queue)
     // Not later: by then another process may have it.
-    await entry.reporting
+    await Promise.all([entry.reporting, entry.log?.written])
     return outcome.status === 'fulfilled' ? outcome.value : this.notCompleted(entry, token)
   }
 
@@ -97,7 +98,8 @@ export class Runner {
   private start (queue: string, job: Stored, kind: Kind): Running {
     const { name, data, ttl } = job.data
     const { timeout } = kind.options
-    const entry: Running = { queue, job, kind, task: undefined as never, returned: undefined, reporting: undefined }
+    const log = (job.opts?.keepLogs ?? 0) > 0 ? new JobLog(job) : undefined
+    const entry: Running = { queue, job, kind, task: undefined as never, returned: undefined, reporting: undefined, log }
     const info = { name, kind: job.name, attempts: startsOf(job) }
     // A key that no task of the app's has. `'wait'`: when the app closes, what becomes of jobs is decided here.
     const task = entry.task = kind.app.addTask((app, task): unknown => {
@@ -117,7 +119,7 @@ export class Runner {
       } catch (error) {
         return drop(error)
       }
-    }, { name: `job:${name}#${job.id!.slice(0, 8)}`, ttl, onClose: 'wait', ...(job.opts?.keepLogs ?? 0) > 0 && { log: keepingLogger(kind.app.log, job) } })
+    }, { name: `job:${name}#${job.id!.slice(0, 8)}`, ttl, onClose: 'wait', ...log && { log: log.keep(kind.app.log) } })
     this.running.set(job.id!, entry)
     this.byTask.set(task, entry)
     if (isFirst(job)) this.expiries.unmark(queue, job)

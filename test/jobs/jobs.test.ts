@@ -231,6 +231,16 @@ t.test('a name of 1,000 characters of three bytes each works for a job and for a
   for (const bad of ['nul \0', 'half \ud800']) t.equal(await app.getJob(bad), undefined)
 })
 
+t.test('what a job logs is kept whole and in order when it has ended', async (t) => {
+  const app = await jobsApp(t, (await server).url, {
+    define: (app) => app.defineJob('logs', async (_app, task) => { for (let i = 0; i < 50; i++) task.log.info('%d', i) })
+  })
+  const job = await app.addJob('logs', null, { keepLogs: 100 })
+  await job.wait()
+  const { logs } = await app.jobQueue().getJobLogs(job.id)
+  t.same(logs, Array.from({ length: 50 }, (_, i) => `info: ${i}`))
+})
+
 t.test('an attempt that takes longer than its timeout has failed', async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('slow', untilAborted, { timeout: 30 }) })
   await t.rejects((await app.addJob('slow', {})).wait(), { code: 'FST_ERR_JOB_TIMEOUT' })

@@ -415,3 +415,20 @@ t.test('what a job logs at info and above is kept with it, if it says how many l
   await runner.process('default', stored({ opts: {}, log }))
   t.same(kept, [])
 })
+
+t.test('the lines that a job keeps are stored one after the other, the latest of them, and before its end', async (t) => {
+  const kept: string[] = []
+  let writing = 0
+  const log = async (line: string): Promise<void> => {
+    t.equal(++writing, 1)
+    await new Promise(setImmediate)
+    writing--
+    kept.push(line)
+  }
+  const { runner } = await runnerOf(t, async (_app, task) => {
+    for (let i = 0; i < 50; i++) task.log.info('line %d', i)
+    throw new Error('no')
+  })
+  await t.rejects(runner.process('default', stored({ opts: { keepLogs: 3 }, log })))
+  t.same(kept, ['info: line 47', 'info: line 48', 'info: line 49'])
+})
