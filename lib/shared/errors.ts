@@ -1,5 +1,10 @@
-import createError from '@fastify/error'
-import { clip, redactOption } from './redaction'
+import createPlainError from '@fastify/error'
+import { clip, redactOption, redactUrls } from './redaction'
+
+// A connection string may have been given as anything: a name, a kind, an option.
+const createError = ((...definition: Parameters<typeof createPlainError>) => new Proxy(createPlainError(...definition), {
+  construct: (target, args: unknown[], created) => Reflect.construct(target, args.map((arg) => typeof arg === 'string' ? redactUrls(arg) : arg), created) as Error
+})) as typeof createPlainError
 
 // The contract with every caller: a wrong value is named, and so is what would have been right.
 const INVALID = "'%s' must be %s, got %s"
@@ -128,7 +133,7 @@ export class FST_ERR_JOB_UNKNOWN_KIND extends createError<'FST_ERR_JOB_UNKNOWN_K
   'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400) {
   // A client may have sent it.
   constructor (kind: string) {
-    super(clip(kind, 100))
+    super(clip(redactUrls(kind), 100))
   }
 }
 
@@ -200,7 +205,7 @@ export const FST_ERR_JOB_TIMEOUT = createError<'FST_ERR_JOB_TIMEOUT', [name: str
   'FST_ERR_JOB_TIMEOUT', "Job '%s' took longer than %d ms", 504)
 
 /** What waiting for a failed job rejects with. Carries the message of the handler's error, and its code if it had one. */
-export const FST_ERR_JOB_FAILED = createError<string, [message: string]>('FST_ERR_JOB_FAILED', '%s', 500)
+export const FST_ERR_JOB_FAILED = createPlainError<string, [message: string]>('FST_ERR_JOB_FAILED', '%s', 500)
 
 /** What waiting for a cancelled job rejects with. Its `name` is `AbortError`, its `cause` the reason. */
 export class FST_ERR_JOB_CANCELLED extends createError<'FST_ERR_JOB_CANCELLED', [name: string, options?: ErrorOptions]>(

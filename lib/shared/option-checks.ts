@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import type { FastifyBaseLogger } from 'fastify'
-import { clip } from './redaction'
+import { clip, redactUrls } from './redaction'
 import { logLine } from './thrown'
 
 /** The longest delay of a Node timer, in ms: beyond it a timer fires at once. */
@@ -70,6 +70,6 @@ export function checkRegistration<T extends object> (
   const known = Object.fromEntries(set.filter(([option]) => Object.hasOwn(checks, option))) as T
   checkOptions(known, checks, InvalidOption)
   const unknown = set.map(([option]) => option).filter((option) => !Object.hasOwn(known, option) && !REGISTER_OPTIONS.includes(option))
-  if (unknown.length > 0) logLine(log, 'warn', 'Unknown options are ignored', { plugin, options: unknown })
+  if (unknown.length > 0) logLine(log, 'warn', 'Unknown options are ignored', { plugin, options: unknown.map(redactUrls) })
   return known
 }

@@ -11,6 +11,14 @@ export function clip (text: string, length = 200): string {
   return text.length > length ? `${text.slice(0, length)}…` : text
 }
 
+/** A URL that has a user, or a password as a parameter. */
+const URL_WITH_SECRET = /\b([\w+.-]+):\/\/[^\s'"`]*(?:@|(?:pass|pwd|secret|token)\w*=)[^\s'"`]*/gi
+
+/** Cleans a text of the caller's that is shown otherwise as it is, such as a name: of URLs with credentials alone. */
+export function redactUrls (text: string): string {
+  return text.replaceAll(URL_WITH_SECRET, '$1://[redacted]')
+}
+
 /** Cleans what errors and log lines show of a caller's value: no connection string, and no password that is called one. */
 export function redactText (text: string): string {
   return text.replaceAll(URL_LIKE, '$1://[redacted]').replaceAll(SECRET, '$1$2[redacted]').replaceAll(USER_AND_HOST, '[redacted]')

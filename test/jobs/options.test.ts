@@ -142,6 +142,8 @@ t.test('options left out are none, and have the defaults that are documented', a
 t.test('what hosts give every plugin is named in a warning and ignored', async (t) => {
   t.notOk('skipOverride' in checkPluginOptions({ connection: {}, skipOverride: true, jobs: 1 }))
   t.match(warnings.splice(0), [[{ options: ['skipOverride', 'jobs'] }, 'Unknown options are ignored']])
+  checkPluginOptions({ connection: {}, 'postgres://user:password@h': 1 })
+  t.match(warnings.splice(0), [[{ options: ['postgres://[redacted]'] }]])
   // Fastify's own option of the same call is no prefix of keys.
   t.notOk('redisPrefix' in checkPluginOptions({ connection: {}, prefix: '/api' }))
   t.same(warnings, [])

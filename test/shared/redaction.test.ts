@@ -1,4 +1,5 @@
 import t from 'tap'
+import * as errors from '../../lib/shared/errors'
 import { clip, redactError, redactOption, redactText } from '../../lib/shared/redaction'
 
 t.test('connection strings, credentials before a host, and values named as secrets are redacted', async (t) => {
@@ -42,4 +43,17 @@ t.test('text that a client may have sent is clipped', async (t) => {
   t.equal(clip('a'.repeat(200)), 'a'.repeat(200))
   t.equal(clip('a'.repeat(201)), `${'a'.repeat(200)}…`)
   t.equal(clip('a'.repeat(101), 100), `${'a'.repeat(100)}…`)
+})
+
+t.test('a name, a kind or an option that is a URL with credentials is not shown by any error, and other names are', async (t) => {
+  const { FST_ERR_JOB_FAILED, ...all } = errors
+  for (const url of ['postgres://user:Hidden@h/db', 'redis://:a/b#Hidden@h:1', `postgres://user:Hidden${'x'.repeat(100)}@h`, 'postgresql://h/db?user=x&password=Hidden']) {
+    for (const [code, Coded] of Object.entries(all) as Array<[string, new (...args: unknown[]) => Error]>) {
+      const error = new Coded(url, url, url)
+      t.notMatch(`${error.message} ${error.stack}`, /Hidden/, code)
+      t.ok(error instanceof Coded)
+    }
+    t.equal(new FST_ERR_JOB_FAILED(url).message, url, "but a handler's own message")
+  }
+  t.equal(new errors.FST_ERR_JOB_UNKNOWN_KIND('http://h/a?b=c').message, "Job kind 'http://h/a?b=c' is not defined")
 })
