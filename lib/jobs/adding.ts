@@ -4,6 +4,7 @@ import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND } from '../shared/err
 import { omitUndefined } from '../shared/option-checks'
 import type { Engine, Queue } from './engine'
 import type { Expiries } from './expiries'
+import { heldKeys, isHeld } from './held-names'
 import type { Kinds } from './kinds'
 import { keyOf, mayAddAgain } from './names'
 import { checkJobOptions, checkSize, copyData } from './options'
@@ -56,17 +57,28 @@ export class Adder {
     const expiring = expiringOf([draft])
     const add = async (engineQueue: Queue): Promise<Stored> => {
       await this.#expiries.mark(engineQueue, expiring)
-      const first = await engineQueue.add(kind, payload, options)
-      // The name of a job that has ended is free, even where its key was left.
-      return first.id !== options.jobId && await this.#mayAddAgain(draft, engineQueue, first.id!) ? engineQueue.add(kind, payload, options) : first
-    }
-    const stored = await (transaction === undefined ? this.#engine.request(queue, add) : this.#engine.requestWithin(transaction, queue, add))
-    if (stored.id !== options.jobId) {
-      if (transaction === undefined) this.#expiries.unmark(queue, { id: options.jobId, data: payload })
+      try {
+        const first = await engineQueue.add(kind, payload, options)
+        // The name of a job that has ended is free, even where its key was left.
+        const stored = first.id !== options.jobId && await this.#mayAddAgain(draft, engineQueue, first.id!) ? await engineQueue.add(kind, payload, options) : first
+        if (stored.id === options.jobId) return stored
+      } catch (error) {
+        if (!isHeld(error)) throw error
+      }
       throw new FST_ERR_JOB_NAME_IN_USE(payload.name)
     }
-    this.#expiries.wakeFor(expiring)
-    return stored
+    try {
+      const stored = await (transaction === undefined ? this.#engine.request(queue, add) : this.#engine.requestWithin(transaction, queue, add))
+      this.#expiries.wakeFor(expiring)
+      return stored
+    } catch (error) {
+      if (transaction === undefined && error instanceof FST_ERR_JOB_NAME_IN_USE) this.#unmark(draft)
+      throw error
+    }
+  }
+
+  #unmark ({ queue, options, payload }: Draft): void {
+    this.#expiries.unmark(queue, { id: options.jobId, data: payload })
   }
 
   async #mayAddAgain ({ queue, payload: { name }, transaction }: Draft, engineQueue: Queue, holder: string): Promise<boolean> {
@@ -88,7 +100,7 @@ export class Adder {
     }
     await Promise.all(Array.from({ length: PARALLEL }, work))
     // Each in the transaction of its caller.
-    for (const draft of drafts) if (draft.transaction !== undefined) results.set(draft, (await Promise.allSettled([this.add(draft)]))[0])
+    for (const draft of drafts) if (draft.transaction !== undefined) results.set(draft, await this.#settle(draft))
     return drafts.map((draft) => results.get(draft)!)
   }
 
@@ -96,20 +108,40 @@ export class Adder {
     try {
       const jobs = slice.map(({ kind, payload, options }) => ({ name: kind, data: payload, opts: options }))
       const expiring = expiringOf(slice)
-      const stored: Stored[] = await this.#engine.request(slice[0].queue, async (engineQueue) => {
+      const stored: Stored[] | Set<string> = await this.#engine.request(slice[0].queue, async (engineQueue) => {
         await this.#expiries.mark(engineQueue, expiring)
-        return engineQueue.addBulk(jobs)
+        return engineQueue.addBulk(jobs).catch((error) => {
+          if (!isHeld(error)) throw error
+          return heldKeys(engineQueue, slice.map(({ options }) => options.deduplication.id))
+        })
       })
+      if (stored instanceof Set) return await this.#addBeside(stored, slice)
       this.#expiries.wakeFor(expiring)
       return await Promise.all(slice.map(async (draft, i): Promise<PromiseSettledResult<Stored>> => {
         if (stored[i].id === draft.options.jobId) return { status: 'fulfilled', value: stored[i] }
         // Within the list too a name is that of the first alone.
-        const [result] = await Promise.allSettled([this.add(draft)])
-        return result
+        return this.#settle(draft)
       }))
     } catch (reason) {
       return slice.map(() => ({ status: 'rejected', reason }))
     }
+  }
+
+  /** Of the slice nothing was stored: somebody holds a name of it, or these. */
+  async #addBeside (held: Set<string>, slice: Draft[]): Promise<Array<PromiseSettledResult<Stored>>> {
+    if (held.size === 0) return Promise.all(slice.map((draft) => this.#settle(draft)))
+    const isHeld = ({ options }: Draft): boolean => held.has(options.deduplication.id)
+    const others = slice.filter((draft) => !isHeld(draft))
+    const settled = others.length === 0 ? [] : await this.#addSlice(others)
+    return slice.map((draft) => {
+      if (!isHeld(draft)) return settled.shift()!
+      this.#unmark(draft)
+      return { status: 'rejected', reason: new FST_ERR_JOB_NAME_IN_USE(draft.payload.name) }
+    })
+  }
+
+  async #settle (draft: Draft): Promise<PromiseSettledResult<Stored>> {
+    return (await Promise.allSettled([this.add(draft)]))[0]
   }
 }
 

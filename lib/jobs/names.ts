@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Engine, Queue } from './engine'
 import { isOurs } from './ended'
+import { BOUNDED, isHeld } from './held-names'
 import type { Outcomes } from './outcomes'
 import type { Stored } from './serialization'
 
@@ -48,8 +49,12 @@ async function takeKey (engineQueue: Queue, name: string, id: string): Promise<b
   const backend = engineQueue.getBackend() as unknown as RedisBackend & PostgresBackend
   // There is no call of BullMQ's for it; the keys are where its own scripts and functions have them.
   if (backend.connection.pool === undefined) await (await backend.client).set(backend.toKey(`de:${key}`), id, 'NX')
-  else await backend.connection.pool.query('INSERT INTO dedup (queue, dedup_id, job_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING', [engineQueue.name, key, id])
+  else await backend.connection.pool.query(`INSERT INTO dedup (queue, dedup_id, job_id) SELECT $1, $2, $3 FROM ${BOUNDED} ON CONFLICT DO NOTHING`, [engineQueue.name, key, id]).catch(unlessHeld)
   return await holderOf(engineQueue, name) === id
+}
+
+function unlessHeld (error: unknown): void {
+  if (!isHeld(error)) throw error
 }
 
 interface RedisBackend { client: Promise<{ set: (...args: string[]) => Promise<unknown> }>, toKey: (type: string) => string }

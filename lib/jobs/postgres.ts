@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { FST_ERR_JOB_INVALID_STORE } from '../shared/errors'
 import { load } from '../shared/optional-peer'
 import type { ConnectionEvents, StoreConnection } from './connection'
+import { BOUNDED } from './held-names'
 import type { Settings } from './options'
 import { SharedPool } from './shared-pool'
 import { withinTransaction, type TransactionClient } from './transactions'
@@ -19,7 +20,18 @@ const MAX_QUERIES = 4
 const FATAL = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
 
 type Config = pg.PoolConfig & { schema?: string, skipVersionCheck?: boolean, migrate?: boolean, skipMigrations?: boolean }
-interface Backend { schema: string, connection: { schema: string, skipVersionCheck: boolean } }
+interface Backend {
+  schema: string
+  connection: { schema: string, skipVersionCheck: boolean }
+  run: (command: string, params: unknown[]) => Promise<unknown>
+  query: (text: string, params: unknown[]) => Promise<unknown>
+}
+
+/** BullMQ's commands that take names. Names that open transactions hold must not keep connections for as long as those are open. */
+const ADDING: Partial<Record<string, string>> = {
+  add_job: `SELECT add_job($1, $2, $3, $4::jsonb, $5::jsonb, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS id FROM ${BOUNDED}`,
+  add_flow: `SELECT id FROM ${BOUNDED}, LATERAL add_flow(CASE WHEN bounded.setting IS NOT NULL THEN $1::jsonb END) AS t(id)`
+}
 
 /** One pool for all queues. What listens, the events of a queue and its worker, keeps a connection of it each. */
 export class PostgresConnection implements StoreConnection {
@@ -54,10 +66,15 @@ export class PostgresConnection implements StoreConnection {
 
   readonly backend: bullmq.BackendFactory = (name, opts, more) => {
     const backend = this.#engine.createPostgresBackend(name, opts as never, more)
-    const { connection } = backend as unknown as Backend
+    const internals = backend as unknown as Backend
+    const { connection, run } = internals
     // Given a pool, BullMQ takes its own schema for granted.
     Object.assign(connection, { schema: this.#schema, skipVersionCheck: this.#config.skipVersionCheck === true })
-    Object.assign(backend, { schema: this.#schema })
+    internals.schema = this.#schema
+    internals.run = (command, params) => {
+      const text = ADDING[command]
+      return text === undefined ? run.call(backend, command, params) : internals.query(text, params)
+    }
     return backend
   }
 

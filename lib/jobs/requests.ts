@@ -1,4 +1,4 @@
-import { FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
+import { FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_TEXT, FST_ERR_JOB_NAME_IN_USE } from '../shared/errors'
 import { timers } from '../shared/timers'
 import { redactError } from '../shared/redaction'
 import { sleep } from './sleep'
@@ -20,7 +20,7 @@ export class Requests {
     this.#heardAt = heardAt
   }
 
-  /** @throws FST_ERR_JOB_ENGINE_UNAVAILABLE when the store fails or says nothing; FST_ERR_JOB_INVALID_TEXT; what BullMQ itself refuses */
+  /** @throws FST_ERR_JOB_ENGINE_UNAVAILABLE when the store fails or says nothing; FST_ERR_JOB_INVALID_TEXT; FST_ERR_JOB_NAME_IN_USE; what BullMQ itself refuses */
   async run<T> (operation: () => Promise<T>): Promise<T> {
     const since = timers.now()
     let timer: NodeJS.Timeout | undefined
@@ -61,6 +61,7 @@ export class Requests {
 function toRequestError (cause: Error & { code?: unknown }): Error {
   // BullMQ numbers its own answers, such as that a job is gone.
   if (typeof cause.code === 'number') return cause
+  if (cause instanceof FST_ERR_JOB_NAME_IN_USE) return cause
   const redacted = redactError(cause)
   if (DATA_EXCEPTION.test(String(cause.code))) return new FST_ERR_JOB_INVALID_TEXT(redacted.message, { cause: redacted })
   // Whatever else goes wrong is the store's.

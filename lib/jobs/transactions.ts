@@ -9,10 +9,12 @@ export interface TransactionClient {
 /** What the option `transaction` must be. */
 export const TRANSACTION = 'a client of pg in an open transaction, and jobs be stored in PostgreSQL'
 
-// `now()` is when the transaction began, and outside of one when the statement did: so it is in a message that has no parameters.
-const enter = (schema: string): string => `SELECT previous, now() <> statement_timestamp() AS open, set_config('search_path', '${schema}, ' || previous, true)
-  FROM (SELECT current_setting('search_path') AS previous OFFSET 0) AS setting`
-const LEAVE = "SELECT set_config('search_path', $1, true)"
+// Each add is undone by itself: what it is refused for does not abort the transaction, and no lock on a name is kept for it.
+const enter = (schema: string): string => `SAVEPOINT fastify_tasks; SELECT set_config('fastify_tasks.' || name, setting, true) FROM pg_settings
+  WHERE name IN ('search_path', 'lock_timeout'); SELECT set_config('search_path', '${schema}, ' || current_setting('search_path'), true)`
+const LEAVE = "RELEASE fastify_tasks; SELECT set_config(name, current_setting('fastify_tasks.' || name), true) FROM unnest(ARRAY['search_path', 'lock_timeout']) AS name"
+const UNDO = 'ROLLBACK TO fastify_tasks; RELEASE fastify_tasks'
+const NO_TRANSACTION = '25P01'
 
 /** Per client the last of what is to be done within its transaction: one after the other, for the search_path is that of all. */
 const tails = new WeakMap<TransactionClient, Promise<unknown>>()
@@ -28,13 +30,16 @@ export function isTransactionClient (value: unknown): value is TransactionClient
  */
 export function withinTransaction<T> (client: TransactionClient, schema: string, operation: () => Promise<T>): Promise<T> {
   const run = async (): Promise<T> => {
-    const { rows: [{ previous, open }] } = await client.query(enter(schema))
-    if (open !== true) throw new FST_ERR_JOB_INVALID_OPTION('transaction', TRANSACTION, 'a client without a transaction')
+    await client.query(enter(schema)).catch((error) => {
+      throw error.code === NO_TRANSACTION ? new FST_ERR_JOB_INVALID_OPTION('transaction', TRANSACTION, 'a client without a transaction') : error
+    })
     try {
-      return await operation()
-    } finally {
-      // After an error of PostgreSQL's the transaction takes no statement any more, and the setting goes with it.
-      await client.query(LEAVE, [previous]).catch(() => {})
+      const result = await operation()
+      await client.query(LEAVE)
+      return result
+    } catch (error) {
+      await client.query(UNDO).catch(() => {})
+      throw error
     }
   }
   const result = (tails.get(client) ?? Promise.resolve()).then(run)

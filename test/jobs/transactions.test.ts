@@ -15,6 +15,7 @@ t.teardown(async () => (await server).close())
 const define = (app: JobsApp | any): void => {
   app.defineJob('echo', async (_app: unknown, _task: unknown, data: unknown) => data)
   app.defineJob('idle', untilAborted)
+  app.defineJob('fail', async () => { throw new Error('failed') })
 }
 
 t.test('a job added in a transaction', async (t) => {
@@ -74,6 +75,55 @@ t.test('a job added in a transaction', async (t) => {
     t.equal(await (await app.getJob('beside'))!.wait(), 2)
   })
 
+  await t.test('holds its name while the transaction is open, and nothing else', async (t) => {
+    await client.query('BEGIN')
+    await app.addJob('echo', 1, { name: 'held', transaction: client })
+    const inUse = { status: 'rejected', reason: { code: 'FST_ERR_JOB_NAME_IN_USE' } }
+    const adders = Array.from({ length: 6 }, async () => app.addJob('echo', 2, { name: 'held', expiresIn: 60_000 }))
+    t.match(await Promise.allSettled(adders), adders.map(() => inUse))
+    const list = await app.addJobs('echo', [{ data: 3 }, { data: 4, name: 'held', expiresIn: 60_000 }, { data: 5, name: 'not held' }])
+    t.match(list, [{ status: 'fulfilled' }, inUse, { status: 'fulfilled' }])
+    t.match(await app.addJobs('echo', [{ data: 6, name: 'held' }]), [inUse])
+    t.equal(await (await app.getJob('not held'))!.wait(), 5)
+
+    await client.query('LOCK TABLE bullmq.dedup')
+    t.match(await app.addJobs('echo', [{ data: 1, name: 'unknown' }]), [inUse], 'neither when it cannot be told who holds it')
+
+    await client.query('ROLLBACK')
+    await client.query('BEGIN')
+    await app.addJob('echo', 1, { name: 'held', transaction: client })
+    const other = await pool.connect()
+    await other.query('BEGIN')
+    await other.query("SET LOCAL lock_timeout = '7s'")
+    await t.rejects(app.addJob('echo', 7, { name: 'held', transaction: other }), { code: 'FST_ERR_JOB_NAME_IN_USE' })
+    await app.addJob('echo', 8, { name: 'beside held', transaction: other })
+    t.equal((await other.query('SHOW lock_timeout')).rows[0].lock_timeout, '7s')
+    await other.query('COMMIT')
+    other.release()
+    t.equal(await (await app.getJob('beside held'))!.wait(), 8)
+
+    await client.query('ROLLBACK')
+    t.equal(await (await app.addJob('echo', 9, { name: 'held' })).wait(), 9)
+  })
+
+  await t.test('holds the name of a live job no longer than to be refused', async (t) => {
+    const job = await app.addJob('idle', 1, { name: 'live' })
+    await client.query('BEGIN')
+    await t.rejects(app.addJob('echo', 1, { name: 'live', transaction: client }), { code: 'FST_ERR_JOB_NAME_IN_USE' })
+    t.equal(await app.cancelJob('live'), true)
+    await t.rejects(job.wait(), { code: 'FST_ERR_JOB_CANCELLED' })
+    await client.query('COMMIT')
+  })
+
+  await t.test('keeps a failed job of its name from being run again', async (t) => {
+    await t.rejects((await app.addJob('fail', 1, { name: 'failed' })).wait())
+    await client.query('BEGIN')
+    await app.addJob('echo', 1, { name: 'failed', transaction: client })
+    await t.rejects(app.retryJob('failed'), { code: 'FST_ERR_JOB_NAME_IN_USE' })
+    await client.query('ROLLBACK')
+    await app.retryJob('failed')
+  })
+
   await t.test('needs a transaction, and tells what PostgreSQL says of it', async (t) => {
     await t.rejects(app.addJob('echo', 1, { transaction: client }), { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'transaction' .* without a transaction/ })
     await t.rejects(app.addJob('echo', 1, { transaction: {} as never }), { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'transaction'/ })
@@ -83,6 +133,7 @@ t.test('a job added in a transaction', async (t) => {
     await client.query('ROLLBACK')
     await client.query('BEGIN')
     await t.rejects(app.addJob('echo', 'nul \0', { transaction: client }), { code: /^22/ })
+    await client.query('SELECT 1')
     await client.query('ROLLBACK')
   })
 
