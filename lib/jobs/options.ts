@@ -32,9 +32,11 @@ function isBackoff (value: unknown): boolean {
 
 function isConnection (value: unknown): boolean {
   if (!object[1](value)) return typeof value === 'string' && /^(rediss?|postgres(ql)?):\/\//.test(value) && URL.canParse(value)
+  const { options, query, keyPrefix: own } = value as { options?: { redisOptions?: object }, query?: unknown, keyPrefix?: unknown }
+  // One connection of pg is no pool.
+  if (typeof query === 'function' && !object[1](options)) return false
   // With such a client the engine would not work, and say so in the log alone.
-  const { options = {} } = value as { options?: { maxRetriesPerRequest?: unknown, keyPrefix?: unknown, redisOptions?: object } }
-  const { maxRetriesPerRequest, keyPrefix } = { ...options, ...options.redisOptions }
+  const { maxRetriesPerRequest, keyPrefix = own } = { ...options, ...options?.redisOptions } as { maxRetriesPerRequest?: unknown, keyPrefix?: unknown }
   return typeof maxRetriesPerRequest !== 'number' && !keyPrefix
 }
 
@@ -55,7 +57,7 @@ function isQueues (value: unknown): boolean {
 }
 
 const PLUGIN_OPTIONS: OptionChecks = {
-  connection: ['an object, a client with maxRetriesPerRequest: null and no keyPrefix, or a redis:// or postgres:// URL', isConnection],
+  connection: ['an object without keyPrefix, a pool of pg, a client for Redis with maxRetriesPerRequest: null, or a redis:// or postgres:// URL', isConnection],
   queue: queueName,
   queues: ['an object that has a concurrency, or { concurrency, limiter }, for each queue', isQueues],
   redisPrefix: nonEmptyString,

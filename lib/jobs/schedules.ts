@@ -164,6 +164,7 @@ function checkTimes ({ every, pattern, tz, endDate }: Times & Pick<JobScheduleOp
     throw new FST_ERR_JOB_INVALID_OPTION('every', 'a number of ms, or else pattern a cron pattern: one of both', formatValue(every))
   }
   if (endDate !== undefined && new Date(endDate).getTime() <= Date.now()) throw new FST_ERR_JOB_INVALID_OPTION('endDate', 'a date to come', formatValue(endDate))
+  if (tz !== undefined && pattern === undefined) throw new FST_ERR_JOB_INVALID_OPTION('tz', 'left out: it is for a pattern', formatValue(tz))
   if (tz !== undefined && !isTimeZone(tz)) throw new FST_ERR_JOB_INVALID_OPTION('tz', "the name of a time zone, such as 'Europe/Berlin'", formatValue(tz))
   if (pattern !== undefined && !hasTimes(pattern, tz)) throw new FST_ERR_JOB_INVALID_OPTION('pattern', "a cron pattern that has times, such as '0 3 * * *'", formatValue(pattern))
 }
@@ -176,7 +177,9 @@ function isTimeZone (tz: string): boolean {
   }
 }
 
+/** With five fields, or six for one of seconds: the parser would take any number of them. */
 function hasTimes (pattern: string, tz?: string): boolean {
+  if (!pattern.startsWith('@') && ![5, 6].includes(pattern.trim().split(/\s+/).length)) return false
   try {
     return nextTime(Date.now(), omitUndefined({ pattern, tz })) !== undefined
   } catch {

@@ -17,7 +17,7 @@ export const integer = (min: number, max = MAX_TIMEOUT, unit = ''): OptionCheck 
   `an integer from ${min} to ${max}${unit}`, (value) => Number.isInteger(value) && value >= min && value <= max]
 export const nonEmptyString: OptionCheck = ['a non-empty string', (value) => typeof value === 'string' && value !== '']
 export const boolean: OptionCheck = ['true or false', (value) => typeof value === 'boolean']
-export const object: OptionCheck = ['an object', (value) => typeof value === 'object' && value !== null]
+export const object: OptionCheck = ['an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value)]
 export const oneOf = (...values: string[]): OptionCheck => [
   new Intl.ListFormat('en', { type: 'disjunction' }).format(values.map((value) => `'${value}'`)), (value) => values.includes(value)]
 

@@ -15,7 +15,7 @@ interface Taken { takes: unknown[], refuses: unknown[], expected: string }
 const numberFrom = (min: number): Taken => ({
   takes: [min, MAX], refuses: [min - 1, MAX + 1, min + 0.5, String(min), null, NaN], expected: `an integer from ${min} to ${MAX}`
 })
-const object: Taken = { takes: [{}], refuses: [null, 'text', 1], expected: 'an object' }
+const object: Taken = { takes: [{}], refuses: [null, [], 'text', 1], expected: 'an object' }
 const flag: Taken = { takes: [true, false], refuses: ['true', 1, null], expected: 'true or false' }
 const text: Taken = { takes: ['a'], refuses: ['', 1, null], expected: 'a non-empty string' }
 const retention: Taken = {
@@ -52,18 +52,18 @@ const verbs: Array<[string, (options: any) => object, Record<string, Taken>]> = 
     connection: {
       takes: [
         {}, 'redis://h', 'rediss://h', 'postgres://h', 'postgresql://h', { options: '-c search_path=x' },
-        { options: { maxRetriesPerRequest: null, keyPrefix: '' } }, { options: { redisOptions: { maxRetriesPerRequest: null } } }
+        { options: { maxRetriesPerRequest: null, keyPrefix: '' } }, { options: { redisOptions: { maxRetriesPerRequest: null } } }, { options: { max: 10 }, query () {} }
       ],
       refuses: [
-        'http://h', 'redis:/h', 'redi://h', 'at redis://h', '', 1, null, Symbol('no'),
+        'http://h', 'redis:/h', 'redi://h', 'at redis://h', '', 1, null, Symbol('no'), [], { host: 'h', keyPrefix: 'x' }, { query () {} },
         { options: { maxRetriesPerRequest: 20 } }, { options: { maxRetriesPerRequest: null, keyPrefix: 'x' } }, { options: { redisOptions: { maxRetriesPerRequest: 20 } } }
       ],
-      expected: 'an object, a client with maxRetriesPerRequest: null and no keyPrefix, or a redis:// or postgres:// URL'
+      expected: 'an object without keyPrefix, a pool of pg, a client for Redis with maxRetriesPerRequest: null, or a redis:// or postgres:// URL'
     },
     queue,
     queues: {
       takes: [{}, { a: 1 }, { a: { concurrency: 1 }, b: { limiter: { max: 1, duration: 1 } }, c: {} }],
-      refuses: [null, 1, 'a', { a: 0 }, { a: '1' }, { 'a:b': 1 }, { '': 1 }, { a: { concurrency: 0 } }, { a: { limiter: {} } }, { a: { other: 1 } }],
+      refuses: [null, [], 1, 'a', { a: 0 }, { a: '1' }, { 'a:b': 1 }, { '': 1 }, { a: { concurrency: 0 } }, { a: { limiter: {} } }, { a: { other: 1 } }],
       expected: 'an object that has a concurrency, or { concurrency, limiter }, for each queue'
     },
     redisPrefix: text,
@@ -98,14 +98,15 @@ for (const [verb, check, options] of verbs) {
 }
 
 t.test('options that are no object, and arguments that are none, are refused by name', async (t) => {
-  for (const wrong of [null, 'text', 1]) {
+  for (const wrong of [null, 'text', 1, []]) {
+    t.throws(() => options.checkWaitOptions(wrong as never), { code: 'FST_ERR_JOB_INVALID_ARGUMENT' })
     t.throws(() => checkJobOptions(wrong as never), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'options' must be an object, got/ })
   }
   t.throws(() => checkDefinition('', handler), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: "'kind' must be a non-empty string, got ''" })
   t.throws(() => checkDefinition('kind', 'no'), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: "'handler' must be a function, got 'no'" })
   t.throws(() => checkText('name', 7), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: "'name' must be a non-empty string, got 7" })
   t.throws(() => checkPluginOptions({} as never), {
-    code: 'FST_ERR_JOB_INVALID_OPTION', message: /'connection' must be an object, .* or postgres:\/\/ URL, got undefined$/
+    code: 'FST_ERR_JOB_INVALID_OPTION', message: /'connection' must be an object .* or postgres:\/\/ URL, got undefined$/
   })
 })
 

@@ -20,6 +20,8 @@ t.test('what cannot be a schedule is refused by name, and nothing is stored', as
     [{ kind, every: 1, pattern: '* * * * *' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'every'/ }],
     [{ kind, every: 0 }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'every'/ }],
     [{ kind, pattern: 'at noon' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'pattern'/ }],
+    [{ kind, pattern: '0 3 * *' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'pattern'/ }],
+    [{ kind, every: 1, tz: 'Europe/Berlin' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'tz'/ }],
     [{ kind, pattern: '0 0 30 2 *' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'pattern'/ }],
     [{ kind, pattern: '* * * * *', tz: 'Europe/Nowhere' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'tz'/ }],
     [{ kind, every: 1, startDate: 'never' }, { code: 'FST_ERR_JOB_INVALID_OPTION', message: /'startDate'/ }],
