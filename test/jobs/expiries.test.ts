@@ -159,6 +159,21 @@ t.test('a mark stays while somebody else has its job, and goes when that was sta
   t.notOk(queue.marks.has(mark))
 })
 
+t.test('many whose jobs others have are looked at again later, and hold up no other', async (t) => {
+  const { queue, engine, expiries } = partsOf()
+  const list = Array.from({ length: 150 }, (_, i) => ({ id: `id-${i}`, expiresAt: Date.now() }))
+  for (const { id, expiresAt } of list) queue.put({ id, data: { name: id, data: {}, expiresAt } }).state = 'active'
+  await engine.request('default', (engineQueue) => expiries.mark(engineQueue, list))
+  expiries.open()
+  t.teardown(() => expiries.close())
+  await pass(200)
+  t.equal(queue.asked.filter((asked) => asked === 'read marks').length, 1)
+  for (const { id } of list.slice(1)) queue.entries.get(id)!.state = 'waiting'
+  await pass(3_000)
+  t.same(new Set([...queue.entries.values()].map(({ state }) => state)), new Set(['active', 'failed']))
+  t.equal(queue.marks.size, 1)
+})
+
 t.test('a store that is away is looked at again, one look at a time', async (t) => {
   const { queue, engine, expiries } = partsOf()
   queue.put(late())
