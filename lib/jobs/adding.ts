@@ -7,14 +7,12 @@ import type { Expiries } from './expiries'
 import { heldKeys, isHeld } from './held-names'
 import type { Kinds } from './kinds'
 import { keyOf, mayAddAgain } from './names'
-import { checkJobOptions, checkSize, copyData } from './options'
+import { checkJobOptions, checkSize, checkTexts, copyData } from './options'
 import type { Payload, Stored } from './serialization'
 import type { TransactionClient } from './transactions'
 
 /** Jobs of one request. PostgreSQL takes a lock for each name, and has room for some thousands. */
 const SLICE = 250
-/** Requests at a time: a store does not gain from more. */
-const PARALLEL = 4
 
 /** A job that may be stored, as BullMQ takes it. */
 export interface Draft {
@@ -47,6 +45,7 @@ export class Adder {
     const copy = copyData(kind, data)
     defined.validate?.(copy)
     checkSize(kind, copy, sizeLimit)
+    if (this.#engine.isPostgres) checkTexts({ data: copy, telemetry: rest.telemetry })
     const expiresAt = expiresIn === undefined ? undefined : Date.now() + (rest.delay ?? 0) + expiresIn
     return { queue, kind, transaction, payload: { name, data: copy, ...omitUndefined({ ttl, expiresAt }) }, options: { ...rest, jobId: randomUUID(), deduplication: { id: keyOf(name) } } }
   }
@@ -87,18 +86,16 @@ export class Adder {
     return wasOverdue || mayAddAgain(engineQueue, name, holder)
   }
 
-  /** Each of them, or why it was not stored, in the same order. */
+  /** Of jobs of one kind each, or why it was not stored, in the same order. */
   async addAll (drafts: Draft[]): Promise<Array<PromiseSettledResult<Stored>>> {
     const results = new Map<Draft, PromiseSettledResult<Stored>>()
     const own = drafts.filter(({ transaction }) => transaction === undefined)
-    const slices = [...new Set(own.map(({ queue }) => queue))].flatMap((queue) => slicesOf(own.filter((draft) => draft.queue === queue)))
-    const work = async (): Promise<void> => {
-      for (let slice; (slice = slices.shift()) !== undefined;) {
-        const settled = await this.#addSlice(slice)
-        slice.forEach((draft, i) => results.set(draft, settled[i]))
-      }
+    // One after the other: they run in their order.
+    for (let i = 0; i < own.length; i += SLICE) {
+      const slice = own.slice(i, i + SLICE)
+      const settled = await this.#addSlice(slice)
+      slice.forEach((draft, j) => results.set(draft, settled[j]))
     }
-    await Promise.all(Array.from({ length: PARALLEL }, work))
     // Each in the transaction of its caller.
     for (const draft of drafts) if (draft.transaction !== undefined) results.set(draft, await this.#settle(draft))
     return drafts.map((draft) => results.get(draft)!)
@@ -143,10 +140,6 @@ export class Adder {
   async #settle (draft: Draft): Promise<PromiseSettledResult<Stored>> {
     return (await Promise.allSettled([this.add(draft)]))[0]
   }
-}
-
-function slicesOf (drafts: Draft[]): Draft[][] {
-  return Array.from({ length: Math.ceil(drafts.length / SLICE) }, (_, i) => drafts.slice(i * SLICE, (i + 1) * SLICE))
 }
 
 function expiringOf (drafts: Draft[]): Array<{ id: string, expiresAt: number }> {

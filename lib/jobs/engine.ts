@@ -34,6 +34,8 @@ export class Engine {
    * a queue: its worker takes jobs.
    */
   readonly events = new EventEmitter()
+  /** Whether jobs are stored in PostgreSQL, and not in Redis. */
+  readonly isPostgres: boolean
   private readonly opened = new Map<string, Queue>()
   private readonly workers = new Map<string, bullmq.Worker>()
   private names: string[] = []
@@ -55,6 +57,7 @@ export class Engine {
       onLost: () => this.requests.abandonAll(new Error('The connection was lost')),
       isClosing: () => this.closing
     })
+    this.isPostgres = this.connection.isPostgres
     this.requests = new Requests(() => this.connection.heardAt)
   }
 
@@ -118,13 +121,13 @@ export class Engine {
 
   private async openQueue (name: string): Promise<void> {
     const { queue: base, redisPrefix: prefix, telemetry, removeOnComplete, removeOnFail, worked, lockDuration, stalledInterval, maxStalledCount } = this.settings
-    const { isPostgres, options } = this.connection
+    const { options } = this.connection
     const backend = this.connection.backend as undefined
     const common = { ...omitUndefined({ prefix, telemetry }), ...options }
     const stored = name === DEFAULT_QUEUE ? base : `${base}-${name}`
     // PostgreSQL does not announce a job that was handed back, and an event between two looks can go unheard: it is looked at
     // more often. In ms for events, in s for jobs, as BullMQ has it.
-    const looks = isPostgres ? { blockingTimeout: 500, drainDelay: 0.3 } : {}
+    const looks = this.isPostgres ? { blockingTimeout: 500, drainDelay: 0.3 } : {}
 
     this.opened.set(name, await this.add(new this.bullmq.Queue(stored, {
       ...common, defaultJobOptions: { removeOnComplete, removeOnFail }
@@ -180,10 +183,7 @@ export class Engine {
     return answer
   }
 
-  /**
-   * Within a transaction of the caller's.
-   * @throws FST_ERR_JOB_INVALID_OPTION, and what PostgreSQL says, for the caller to act on
-   */
+  /** Within a transaction of the caller's. @throws FST_ERR_JOB_INVALID_OPTION, and what PostgreSQL says, for the caller to act on */
   async requestWithin<T> (transaction: TransactionClient, queue: string, operation: (queue: Queue) => Promise<T>): Promise<T> {
     const opened = this.queue(queue)
     if (this.connection.within === undefined) throw new FST_ERR_JOB_INVALID_OPTION('transaction', TRANSACTION, 'one for jobs that are stored in Redis')

@@ -17,7 +17,7 @@ import { JobRegistry } from './registry'
 import { retentionOf } from './retention'
 import { Runner } from './runner'
 import { Schedules } from './schedules'
-import { deserializeReason } from './serialization'
+import { deserializeReason, storableResult } from './serialization'
 import { sleep } from './sleep'
 
 /** The parts of the jobs from the boot of the app to its end, for each hook of Fastify a method. */
@@ -45,7 +45,10 @@ export class JobsLifecycle {
     this.#app = app
     this.#settings = settings
     this.#runner = new Runner(app, this.kinds)
-    this.#engine = new Engine(settings, app.log, (queue, job, token) => this.#outcomes.afterNoting(job, this.#runner.process(queue, job, token)))
+    this.#engine = new Engine(settings, app.log, async (queue, job, token) => {
+      const result = await this.#outcomes.afterNoting(job, this.#runner.process(queue, job, token))
+      return this.#engine.isPostgres ? storableResult(result) : result
+    })
     this.#outcomes = new Outcomes(this.#engine, (queue, family) => retentionOf(settings, this.kinds.of(queue), family))
     this.#expiries = this.#runner.expiries = new Expiries(this.#engine, this.#outcomes)
     this.#completions = new CompletionWaiter(this.#engine, this.#outcomes, this.#expiries)

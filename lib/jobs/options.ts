@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { FastifyJobsOptions, JobDefinition, JobOptions, JobScheduleOptions, JobToAdd, QueueSettings, WaitOptions } from '../../types/job'
 import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
+import { storableJson } from './serialization'
 import { isTransactionClient, TRANSACTION } from './transactions'
 import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, oneOf, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 
@@ -188,6 +189,12 @@ export function checkName (name: string): void {
 /** Whether both stores can hold it: PostgreSQL takes neither U+0000 nor half of a surrogate pair. */
 export function isStorable (text: string): boolean {
   return text.isWellFormed() && !text.includes('\0')
+}
+
+/** @throws FST_ERR_JOB_INVALID_TEXT when there is a text that PostgreSQL cannot hold */
+export function checkTexts (value: object): void {
+  const json = JSON.stringify(value)
+  if (storableJson(json) !== json) throw new FST_ERR_JOB_INVALID_TEXT('data with U+0000 or half of a surrogate pair')
 }
 
 const WAIT_OPTIONS: OptionChecks = {

@@ -30,9 +30,8 @@ export function startsOf ({ attemptsStarted, data }: Stored): number {
 
 export function serializeReason (reason: unknown): Reason {
   const packed: Reason = reason instanceof Error ? { error: { name: nameOf(reason), ...describeThrown(reason) } } : { value: reason }
-  const store = (_key: string, value: unknown): unknown => typeof value === 'string' ? storable(value) : value
   try {
-    return JSON.parse(JSON.stringify(packed, store))
+    return JSON.parse(storableJson(JSON.stringify(packed)))
   } catch { // a cycle, a BigInt
     return { value: storable(describeThrown(reason).message) }
   }
@@ -41,6 +40,21 @@ export function serializeReason (reason: unknown): Reason {
 /** The text without what PostgreSQL cannot hold. */
 function storable (text: string): string {
   return text.toWellFormed().replaceAll('\0', '\uFFFD')
+}
+
+// What is escaped in well-formed JSON, unless its backslash is escaped itself.
+const UNSTORABLE = /(?<!\\)((?:\\\\)*)\\u(?:0000|d[89a-f]..)/g
+
+/** What `JSON.stringify` has made, without what PostgreSQL cannot hold. */
+export function storableJson (json: string): string {
+  return json.includes('\\u') ? json.replace(UNSTORABLE, '$1\uFFFD') : json
+}
+
+/** The result as PostgreSQL can hold it. */
+export function storableResult (result: unknown): unknown {
+  const json = JSON.stringify(result) ?? ''
+  const storable = storableJson(json)
+  return storable === json ? result : JSON.parse(storable)
 }
 
 export function deserializeReason ({ value, error }: Reason): unknown {

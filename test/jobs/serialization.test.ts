@@ -39,6 +39,7 @@ t.test('a reason that is not JSON travels as its text', async (t) => {
 t.test('what PostgreSQL cannot hold is replaced in reasons and failures', async (t) => {
   const text = 'a\0b\ud800c'
   t.same(serializeReason({ why: [text] }), { value: { why: ['a\uFFFDb\uFFFDc'] } })
+  t.same(serializeReason({ [text]: '\\u0000\0' }), { value: { 'a\uFFFDb\uFFFDc': '\\u0000\uFFFD' } })
   t.match(serializeReason(new Error(text)), { error: { message: 'a\uFFFDb\uFFFDc' } })
   t.same(serializeReason({ big: 1n, toString: () => text }), { value: 'a\uFFFDb\uFFFDc' })
   const { message, stack } = toEngineError(new Error(text))
