@@ -4,6 +4,7 @@ import { FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_NOT_FAILED, FST_ERR_JOB_NOT_FOUND,
 import { Adder, type Draft } from './adding'
 import { Canceller } from './canceller'
 import type { Awaited, CompletionWaiter } from './completions'
+import { ConcurrentCancels } from './concurrent-cancels'
 import type { Engine, Queue } from './engine'
 import type { Expiries } from './expiries'
 import { fieldsOf, fieldsOfEnded, Job } from './job'
@@ -39,6 +40,7 @@ export class JobRegistry {
   readonly #adder: Adder
   readonly #lookup: Lookup
   readonly #canceller: Canceller
+  readonly #cancels = new ConcurrentCancels()
 
   constructor ({ engine, completions, outcomes, expiries, kinds, cancelTimeout }: Parts) {
     this.#engine = engine
@@ -81,10 +83,14 @@ export class JobRegistry {
 
   async cancel (name: string, reason?: unknown): Promise<boolean> {
     checkText('name', name)
-    const located = await this.#lookup.liveByName(name)
-    if (located === undefined) return false
-    await this.#canceller.cancel(located, reason)
-    return true
+    const requestedAt = Date.now()
+    return this.#cancels.run(name, async () => {
+      const located = await this.#lookup.byName(name)
+      if (located === undefined) return undefined
+      if (isEnded(located.state)) return located.stored.finishedOn! < requestedAt ? false : undefined
+      await this.#canceller.cancel(located, reason)
+      return true
+    })
   }
 
   /** Resolves when it has stopped, or had before. @throws FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_ENGINE_UNAVAILABLE */

@@ -217,6 +217,25 @@ t.test('finding', async (t) => {
     }
   })
 
+  await t.test('for a cancel the job that was live when it was asked for', async (t) => {
+    for (const finishedOn of [undefined, Date.now() + 60_000, 9]) {
+      const { queue, registry } = registryWith({ state: 'waiting' })
+      const find = queue.getDeduplicationJobId.bind(queue)
+      let late = false
+      queue.getDeduplicationJobId = async (key) => {
+        if (!late) return find(key)
+        await first
+        if (finishedOn !== undefined) queue.put({ ...failed, finishedOn })
+        return 'id'
+      }
+      const first = registry.cancel('a')
+      late = true
+      const second = registry.cancel('a')
+      t.equal(await first, true)
+      t.equal(await second, finishedOn !== 9)
+    }
+  })
+
   await t.test('no record that is not one of ours', async (t) => {
     for (const data of [null, { id: 42 }, { name: 7 }, 'text'] as any[]) {
       const { queue, registry } = registryWith({ state: 'active' })
