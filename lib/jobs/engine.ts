@@ -39,6 +39,7 @@ export class Engine {
   private readonly opened = new Map<string, Queue>()
   private readonly workers = new Map<string, bullmq.Worker>()
   private names: string[] = []
+  private workerName: string | undefined = undefined
   private parts: Part[] = []
   private reached = false
   private working = false
@@ -77,7 +78,8 @@ export class Engine {
    * Resolves when the store is reached or the first attempt has failed; goes on trying in the background.
    * @throws FST_ERR_JOB_INVALID_STORE when no attempt will succeed
    */
-  async open (queues: Iterable<string> = []): Promise<void> {
+  async open (queues: Iterable<string> = [], workerName?: string): Promise<void> {
+    this.workerName = workerName
     const names = new Set([...this.settings.listed, ...queues])
     this.names = names.size === 0 ? [DEFAULT_QUEUE] : [...names]
     const firstProblem = new Promise((resolve) => this.events.once('unreachable', resolve))
@@ -143,10 +145,8 @@ export class Engine {
     const worker = await this.add(new this.bullmq.Worker(stored, (job, token) => this.processor(name, retryNoting(job as Stored), token), {
       ...common,
       ...settings,
-      lockDuration,
-      stalledInterval,
-      maxStalledCount,
       ...looks,
+      ...omitUndefined({ name: this.workerName, lockDuration, stalledInterval, maxStalledCount }),
       runRetryDelay: 1_000,
       autorun: false
     }, backend))

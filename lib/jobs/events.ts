@@ -113,8 +113,8 @@ export class JobEvents extends EventEmitter<api.JobEvents> {
     }
     if (job === undefined) return
     for (const name of NAMES) {
-      // One that was retried in between has no end.
-      if (events.has(name) && (name !== 'end' || job.endedAt !== undefined)) this.#call(name, job)
+      // A process without its kind takes it and starts nothing; one that was retried in between has no end.
+      if (events.has(name) && (name !== 'start' || job.wasStarted) && (name !== 'end' || job.endedAt !== undefined)) this.#call(name, job)
     }
   }
 

@@ -3,6 +3,7 @@ import type { TaskProgress, TaskState } from '../../types/task'
 import type { Awaited } from './completions'
 import { checkWaitOptions } from './options'
 import { outcomeOf, type Ended } from './ended'
+import { isPassedOn, startsBefore } from './taker'
 import { deserializeReason, readFailure, startsOf, type Stored } from './serialization'
 import { describeThrown } from '../shared/thrown'
 
@@ -30,12 +31,14 @@ export interface JobFields {
   endedAt?: number
   ttl?: number
   expiresAt?: number
+  /** Whether a process took it that does not run its kind, and was the last. */
+  isPassedOn?: boolean
 }
 
 /** What BullMQ's record says of a job that is in this state of BullMQ's. */
 export function fieldsOf (queue: string, stored: Stored, engineState: string): JobFields {
   const { name, ttl, expiresAt } = stored.data
-  const attempts = startsOf(stored)
+  const attempts = engineState === 'active' ? startsBefore(stored) : startsOf(stored)
   return {
     id: stored.id!,
     name,
@@ -49,6 +52,7 @@ export function fieldsOf (queue: string, stored: Stored, engineState: string): J
     endedAt: stored.finishedOn ?? undefined,
     ttl,
     expiresAt,
+    isPassedOn: isPassedOn(stored),
     ...outcomeFields(stored, engineState)
   }
 }
@@ -57,7 +61,7 @@ function outcomeFields (stored: Stored, engineState: string): Pick<JobFields, 's
   if (engineState === 'completed') return { state: 'completed', result: stored.returnvalue }
   if (engineState === 'failed') return readFailure(stored)
   // In the hands of a process that passes it on, or ends it in time, it has not been started.
-  if (engineState === 'active' && startsOf(stored) > 0) {
+  if (engineState === 'active' && startsOf(stored) > 0 && !isPassedOn(stored)) {
     const { cancel } = stored.data
     return cancel === undefined ? { state: 'running' } : { state: 'cancelling', reason: deserializeReason(cancel) }
   }
@@ -87,6 +91,7 @@ export class Job implements PublicJob<any> {
   readonly #reason: unknown
   readonly #ttl: number | undefined
   readonly #expiresAt: number | undefined
+  readonly #isPassedOn: boolean
   readonly #owner: JobOwner
 
   constructor (fields: JobFields, owner: JobOwner) {
@@ -105,7 +110,13 @@ export class Job implements PublicJob<any> {
     this.#reason = fields.state === 'cancelled' ? fields.error?.cause : fields.reason
     this.#ttl = fields.ttl
     this.#expiresAt = fields.expiresAt
+    this.#isPassedOn = fields.isPassedOn === true
     this.#owner = owner
+  }
+
+  /** Whether a handler was started when a process took it last. */
+  get wasStarted (): boolean {
+    return this.attempts > 0 && !this.#isPassedOn
   }
 
   async wait (options?: WaitOptions): Promise<any> {

@@ -35,6 +35,10 @@ export class Kinds {
     return [...this.#kinds].filter(([, { options }]) => options.queue === queue).map(([name]) => name)
   }
 
+  get names (): string[] {
+    return [...this.#kinds.keys()]
+  }
+
   /** The queues that have kinds here. */
   get queues (): Set<string> {
     return new Set(Array.from(this.#kinds.values(), ({ options }) => options.queue))

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOBS_NOT_READY } from '../shared/errors'
 import { whenReady } from '../shared/when-ready'
+import { takerName } from './taker'
 import { timers } from '../shared/timers'
 import { logLine } from '../shared/thrown'
 import { readStopRequests } from './canceller'
@@ -99,7 +100,7 @@ export class JobsLifecycle {
 
   async onReady (): Promise<void> {
     await this.kinds.seal()
-    await this.#engine.open(this.kinds.queues)
+    await this.#engine.open(this.kinds.queues, takerName(this.kinds.names))
     this.#phase = 'open'
     this.#expiries.open()
     whenReady(this.#app, () => this.#engine.work())

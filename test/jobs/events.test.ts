@@ -8,7 +8,7 @@ import Fastify from 'fastify'
 
 const SOURCES = ['active', 'progress', 'completed', 'failed']
 
-function partsOf (read: (queue: string, id: string) => Promise<object | undefined> = async (_queue, id) => ({ name: id, endedAt: 1 })) {
+function partsOf (read: (queue: string, id: string) => Promise<object | undefined> = async (_queue, id) => ({ name: id, endedAt: 1, wasStarted: true })) {
   const { lines, logger } = logged()
   const { log } = Fastify({ logger })
   const source = new EventEmitter()
@@ -58,7 +58,7 @@ t.test('each event has the job as it is then, and node\'s own once and on take i
 t.test('the events of a job stay in order, and of its progress the latest is enough', async (t) => {
   let answer = (): void => {}
   let reads = 0
-  const { events, tell } = partsOf((_queue, id) => new Promise((resolve) => { reads++; answer = () => resolve({ name: id, endedAt: 1 }) }))
+  const { events, tell } = partsOf((_queue, id) => new Promise((resolve) => { reads++; answer = () => resolve({ name: id, endedAt: 1, wasStarted: true }) }))
   const heard: string[] = []
   for (const name of ['start', 'progress', 'end'] as const) events.on(name, () => { heard.push(name) })
   tell('active')
@@ -81,7 +81,7 @@ t.test('of many jobs at once some are read at a time, and progress gives way', a
     most = Math.max(most, ++reading)
     await new Promise(setImmediate)
     reading--
-    return { name: id, endedAt: 1 }
+    return { name: id, endedAt: 1, wasStarted: true }
   })
   const heard = { end: 0, progress: 0 }
   events.on('end', () => { heard.end++ })
@@ -95,7 +95,7 @@ t.test('of many jobs at once some are read at a time, and progress gives way', a
 
 t.test('what is noted of a job that waits to be read is told with it', async (t) => {
   const answers: Array<() => void> = []
-  const { events, tell } = partsOf((_queue, id) => new Promise((resolve) => answers.push(() => resolve({ name: id, endedAt: 1 }))))
+  const { events, tell } = partsOf((_queue, id) => new Promise((resolve) => answers.push(() => resolve({ name: id, endedAt: 1, wasStarted: true }))))
   const heard: string[] = []
   for (const name of ['start', 'progress'] as const) events.on(name, (job: Job | any) => { if (job.name === 'last') heard.push(name) })
   for (let i = 0; i < 20; i++) tell('active', `job-${i}`)
@@ -140,7 +140,7 @@ t.test('a store that is away, or an app that closes, ends it quietly', async (t)
   let answer = (): void => {}
   const { events, source, tell } = partsOf(async () => {
     if (fail) throw new Error('away')
-    return new Promise((resolve) => { answer = () => resolve({ name: 'a', endedAt: 1 }) })
+    return new Promise((resolve) => { answer = () => resolve({ name: 'a', endedAt: 1, wasStarted: true }) })
   })
   let heard = 0
   events.on('start', () => { heard++ })
@@ -156,4 +156,14 @@ t.test('a store that is away, or an app that closes, ends it quietly', async (t)
   await turn()
   t.equal(source.listenerCount('active'), 0)
   t.equal(heard, 1)
+})
+
+t.test('a job that was taken by a process without its kind has no start', async (t) => {
+  const { events, tell } = partsOf(async (_queue, id) => ({ name: id, wasStarted: id === 'started' }))
+  const heard: string[] = []
+  events.on('start', ({ name }: Job | any) => { heard.push(name) })
+  tell('active', 'passed on')
+  tell('active', 'started')
+  await turn()
+  t.same(heard, ['started'])
 })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { fieldsOf, fieldsOfEnded, Job } from '../../lib/jobs/job'
 import type { Stored } from '../../lib/jobs/serialization'
+import { takerName } from '../../lib/jobs/taker'
 import { stored } from '../fixtures/engine'
 
 const asked: unknown[] = []
@@ -55,6 +56,15 @@ t.test('a job that was never started has no start, though the engine had a proce
   const misrouted = { ...times, finishedOn: undefined, attemptsStarted: 2, data: { name: 'a', misrouted: 2 } }
   t.match(jobOf(stored(misrouted), 'delayed'), { state: 'pending', attempts: 0, startedAt: undefined })
   t.match(jobOf(stored({ ...misrouted, attemptsStarted: 3 }), 'active'), { attempts: 1, startedAt: 2 })
+})
+
+t.test('a job in the hands of a process without its kind is not running, and no start of it counts', async (t) => {
+  const taken = (processedBy: string | undefined, more: object = {}): Job => jobOf(stored({ processedBy, ...more }), 'active')
+  for (const name of [takerName([]), takerName(['other', 'more'])]) t.match(taken(name), { state: 'pending', attempts: 0, wasStarted: false })
+  t.match(taken(takerName(['other']), { attemptsStarted: 2, attemptsMade: 1 }), { state: 'pending', attempts: 2, wasStarted: false })
+  t.match(taken(takerName(['other']), { attemptsMade: 1 }), { state: 'pending', attempts: 1, wasStarted: false })
+  for (const name of [takerName(['other', 'kind']), undefined, 'a worker of somebody else']) t.match(taken(name), { state: 'running', attempts: 1, wasStarted: true })
+  t.equal(takerName(Array.from({ length: 101 }, String)), undefined)
 })
 
 t.test('a completed job has its result, and knows it without asking', async (t) => {

@@ -331,11 +331,16 @@ t.test('a job of an unknown kind is passed on until a process has it', async (t)
   const define = (app: FastifyInstance): void => app.defineJob('special', async (_app, _task, _data, { attempts }) => attempts)
   const plain = await build(t, { options: { queue } })
   const adder = await build(t, { options: { queue, worker: false }, define })
+  const heard: unknown[] = []
+  for (const event of ['start', 'end'] as const) adder.jobEvents.on(event, ({ attempts }) => { heard.push([event, attempts]) })
   const job = await adder.addJob('special', {}, { name: 'special' })
+  for (let i = 0; i < 100; i++) t.match(await plain.getJob('special'), { state: 'pending', attempts: 0 })
   await sleep(300)
-  await becomes(plain, 'special', 'pending')
+  t.same(heard, [])
   await build(t, { options: { queue }, define })
   t.equal(await job.wait(), 1)
+  while (heard.length < 2) await sleep(20)
+  t.same(heard, [['start', 1], ['end', 1]])
 })
 
 t.test('a waiting job is listed, cancelled and gone', async (t) => {
