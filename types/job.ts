@@ -111,7 +111,7 @@ export interface Job<T = unknown> {
   readonly endedAt: number | undefined
   /**
    * Waits for the job to end, wherever it runs. It never reports an outcome that did not happen.
-   * @throws FST_ERR_JOB_FAILED with the failure's own message and code; FST_ERR_JOB_CANCELLED when it was cancelled or its lease
+   * @throws FST_ERR_JOB_FAILED (by `instanceof`) with the failure's own message and code; FST_ERR_JOB_CANCELLED when it was cancelled or its lease
    * has expired; FST_ERR_JOB_RECORD_GONE when its record is gone and nothing says how it ended; FST_ERR_JOB_WAIT_TIMEOUT, or the
    * signal's reason, when the wait was given up; FST_ERR_JOBS_CLOSED when this app closes first
    */
