@@ -15,11 +15,16 @@ const BUNDLED = ['preact', '@tanstack/virtual-core', 'uplot']
 
 /** The licences of what the page bundles: a file of the package, and a comment in the script, which is a copy of its own. */
 function licences () {
-  return BUNDLED.map((name) => {
+  const packagesOf = new Map()
+  for (const name of BUNDLED) {
     const path = require.resolve.paths(name).map((folder) => join(folder, name)).find((folder) => readable(join(folder, 'LICENSE')))
     const { version } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'))
-    return `${name} ${version}\n\n${readFileSync(join(path, 'LICENSE'), 'utf8').trim()}\n`
-  }).join('\n---\n\n')
+    const [, title, copyright, terms] = readFileSync(join(path, 'LICENSE'), 'utf8').match(/^(?:The )?(.*?)(?: \(MIT\))?\n+(Copyright .*)\n+([^]*)/)
+    // The terms of several are the same, but for their line breaks.
+    const text = `${title}\n\n${terms.trim().split(/\n{2,}/).map((paragraph) => paragraph.replace(/\s+/g, ' ')).join('\n\n')}\n`
+    packagesOf.set(text, [...packagesOf.get(text) ?? [], `${name} ${version}, ${copyright}`])
+  }
+  return Array.from(packagesOf, ([text, packages]) => `${packages.join('\n')}\n\n${text}`).join('\n---\n\n')
 }
 
 function readable (path) {
