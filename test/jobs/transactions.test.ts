@@ -137,6 +137,43 @@ t.test('a job added in a transaction', async (t) => {
     await client.query('ROLLBACK')
   })
 
+  await t.test('needs a client that is fit for it', async (t) => {
+    const refused = async (transaction: unknown, message: RegExp): Promise<unknown> => (
+      t.rejects(app.addJob('echo', 1, { name: 'unfit', transaction: transaction as never }), { code: 'FST_ERR_JOB_INVALID_OPTION', message })
+    )
+    await client.query('BEGIN READ ONLY')
+    await refused(client, /read-only/)
+    await client.query('ROLLBACK')
+
+    await client.query('CREATE DATABASE other')
+    const elsewhere = new pg.Client(url.replace(/[^/]+$/, 'other'))
+    await elsewhere.connect()
+    await elsewhere.query('BEGIN')
+    await refused(elsewhere, /another database/)
+    await elsewhere.query('COMMIT')
+    await elsewhere.end()
+    await refused(elsewhere, /says: .*closed/)
+    await refused({ query () { throw new Error('no pg') } }, /says: no pg/)
+    for (const answer of [undefined, {}, [], [{}, {}, { rows: [{}] }]]) await refused({ query: async () => answer }, /something else/)
+    t.equal(await app.getJob('unfit'), undefined)
+  })
+
+  await t.test('is not waited for where the client does not answer', async (t) => {
+    const late = new pg.Client(url)
+    const transaction = { query: late.query.bind(late) as never }
+    const refused = async (): Promise<unknown> => t.rejects(app.addJob('echo', 1, { name: 'late', transaction }), { code: 'FST_ERR_JOB_INVALID_OPTION', message: /does not answer/ })
+    const beginning = late.query('BEGIN')
+    await refused()
+    await refused()
+    await late.connect()
+    await beginning
+    await late.query('SELECT 1')
+    await app.addJob('echo', 2, { name: 'late', transaction })
+    await late.query('COMMIT')
+    t.equal(await (await app.getJob('late'))!.wait(), 2)
+    await late.end()
+  })
+
   await t.test('may be one of two hundred transactions at once', async (t) => {
     await Promise.all(Array.from({ length: 200 }, async (_, i) => {
       const client = await pool.connect()
