@@ -1,5 +1,5 @@
 import t from 'tap'
-import { adoptForeignJobs } from '../../lib/jobs/names'
+import { adoptForeignJobs, claimName } from '../../lib/jobs/names'
 import { MemoryQueue } from '../fixtures/memory-engine'
 import { registryOn } from '../fixtures/registry'
 
@@ -91,4 +91,12 @@ t.test('a store that is away is no unhandled rejection', async (t) => {
   await tell('ended', { job: queue.stored('1'), result: 7 })
   await outcomes.flush()
   t.same(unhandled, [])
+})
+
+t.test('a name that an open transaction holds is not given; what else PostgreSQL refuses is thrown', async (t) => {
+  const queue = new MemoryQueue()
+  queue.put({ id: '1', opts: {} })
+  const refused = (code: string): Promise<boolean> => claimName(queue.withPool(async () => { throw Object.assign(new Error('refused'), { code }) }) as never, queue.stored('1'))
+  t.equal(await refused('55P03'), false)
+  await t.rejects(refused('42P01'), { code: '42P01' })
 })

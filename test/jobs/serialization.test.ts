@@ -1,6 +1,6 @@
 import t from 'tap'
 import { errors } from '../../index'
-import { cancellation, toEngineError, readFailure, readFailureEvent, serializeReason, startsOf, deserializeReason } from '../../lib/jobs/serialization'
+import { cancellation, toEngineError, readFailure, readFailureEvent, serializeReason, startsOf, deserializeReason, storableResult } from '../../lib/jobs/serialization'
 import { stored } from '../fixtures/engine'
 
 const hostile = new Proxy({}, { get () { throw new Error('never') } })
@@ -45,6 +45,12 @@ t.test('what PostgreSQL cannot hold is replaced in reasons and failures', async 
   const { message, stack } = toEngineError(new Error(text))
   t.equal(message, 'a\uFFFDb\uFFFDc')
   t.match(stack, /^Error: a\uFFFDb\uFFFDc\n/)
+})
+
+t.test('a result is as it was, but for what PostgreSQL cannot hold', async (t) => {
+  const good = { text: 'tab\t', escaped: '\\u0000' }
+  for (const result of [undefined, null, 7, good]) t.equal(storableResult(result), result)
+  t.same(storableResult({ 'a\0': ['\ud800'] }), { 'a\uFFFD': ['\uFFFD'] })
 })
 
 t.test('a failure keeps the message, code and frames of what was thrown', async (t) => {
