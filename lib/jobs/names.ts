@@ -3,7 +3,8 @@ import type { Engine, Queue } from './engine'
 import { isOurs } from './ended'
 import { BOUNDED, isHeld } from './held-names'
 import type { Outcomes } from './outcomes'
-import type { Stored } from './serialization'
+import { startsOf, type Stored } from './serialization'
+import { startsBefore } from './taker'
 
 // A name belongs to the job that has BullMQ's deduplication key of it. The engine gives the key when a job is added with it, and
 // takes it back when the job ends or is removed. Nothing of it gives the key to a job that is there already.
@@ -33,12 +34,16 @@ export function isEnded (state: string): boolean {
 
 /** @returns `undefined` if there is no such job, or one that this plugin has not made */
 export async function readJob (engineQueue: Queue, id: string): Promise<Read | undefined> {
+  let starts: number | undefined
   // A record that never agrees with its state is broken, and none of ours.
   for (let i = 0; i < 10; i++) {
     const [stored, state]: [Stored | undefined, string] = await Promise.all([engineQueue.getJob(id), engineQueue.getJobState(id)])
     if (!isOurs(stored) || state === 'unknown') return undefined
     // It ended, or began anew, between the two answers: its outcome may be in neither.
-    if (isEnded(state) === (typeof stored.finishedOn === 'number')) return { stored, state }
+    if (isEnded(state) !== (typeof stored.finishedOn === 'number')) continue
+    // It was put back between them, by a process without its kind: only a second look tells whether that is discounted.
+    if (state === 'active' || startsBefore(stored) === startsOf(stored) || startsOf(stored) === starts) return { stored, state }
+    starts = startsOf(stored)
   }
   return undefined
 }

@@ -367,8 +367,9 @@ t.test('closing returns jobs to the queue, and ends every wait', async (t) => {
   const queue = newQueue()
   const app = await build(t, { options: { queue }, define: (app) => app.defineJob('long', untilAborted) })
   const other = await build(t, { options: { queue, worker: false }, define: (app) => app.defineJob('long', untilAborted) })
+  const started = nextTask(app)
   const job = await app.addJob('long', {}, { name: 'long' })
-  await becomes(app, 'long', 'running')
+  await started
   const waiting = t.rejects(job.wait(), { code: 'FST_ERR_JOBS_CLOSED' })
   await app.close()
   await waiting

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { adoptForeignJobs, claimName } from '../../lib/jobs/names'
+import { adoptForeignJobs, claimName, readJob } from '../../lib/jobs/names'
+import { takerName } from '../../lib/jobs/taker'
 import { MemoryQueue } from '../fixtures/memory-engine'
 import { registryOn } from '../fixtures/registry'
 
@@ -91,6 +92,24 @@ t.test('a store that is away is no unhandled rejection', async (t) => {
   await tell('ended', { job: queue.stored('1'), result: 7 })
   await outcomes.flush()
   t.same(unhandled, [])
+})
+
+t.test('a job that is put back while it is read has its starts as they are then', async (t) => {
+  const queue = new MemoryQueue()
+  const passedOn = { processedBy: takerName(['other']) }
+  // Its record is read before its start is discounted, its state when it waits again.
+  queue.put({ state: 'active', ...passedOn })
+  const { getJobState } = queue
+  queue.getJobState = async (id) => {
+    queue.getJobState = getJobState
+    queue.put({ ...queue.entries.get(id), data: { name: 'a', data: {}, misrouted: 1 }, state: 'delayed' })
+    return getJobState.call(queue, id)
+  }
+  t.match(await readJob(queue as never, 'id'), { state: 'delayed', stored: { attemptsStarted: 1, data: { misrouted: 1 } } })
+
+  // One that a handler was started for, before it came to a process without its kind.
+  queue.put({ id: 'started', data: { name: 'b', data: {}, misrouted: 1 }, state: 'delayed', attemptsStarted: 2, ...passedOn })
+  t.match(await readJob(queue as never, 'started'), { state: 'delayed', stored: { attemptsStarted: 2, data: { misrouted: 1 } } })
 })
 
 t.test('a name that an open transaction holds is not given; what else PostgreSQL refuses is thrown', async (t) => {
