@@ -33,6 +33,8 @@ export class Closing {
   /** How many tasks with `onClose: 'wait'` are live. */
   #waiting = 0
   #onNoneWaiting: (() => void) | undefined
+  /** Requests have had `closeTimeout`. */
+  #isLate = false
 
   constructor (private readonly host: ClosingHost) {}
 
@@ -40,9 +42,12 @@ export class Closing {
     return this.#hasBegun
   }
 
-  /** @param mayFinish the task has `onClose: 'wait'`, and runs or can start */
-  accepts (mayFinish: boolean): boolean {
-    return this.#phase === 'open' || (this.#phase === 'finishing' && mayFinish)
+  /**
+   * @param mayFinish the task has `onClose: 'wait'`, and runs or can start
+   * @param isLeased it would never expire, and a request that waits for it would keep the app from closing
+   */
+  accepts (mayFinish: boolean, isLeased: boolean): boolean {
+    return this.#phase === 'open' || (this.#phase === 'finishing' && mayFinish && !(isLeased && this.#isLate))
   }
 
   /** A task with `onClose: 'wait'` is added. */
@@ -76,6 +81,7 @@ export class Closing {
   }
 
   private async cancelBeforeClose (): Promise<void> {
+    this.#isLate = true
     // Nothing else ends those whose leases no longer expire.
     const leased = this.host.liveTasks.filter((task) => Task.has(task, WAITS) && Task.peek(task)?.lease !== undefined)
     const remaining = (await Promise.all([this.cancelOthers(), this.cancel(leased)])).flat()

@@ -285,8 +285,9 @@ t.test('a job that ignores its cancel keeps running, and is logged', async (t) =
     options: { cancelTimeout: 1_000 },
     define: (app) => app.defineJob('ignoresSignal', () => new Promise<void>((resolve) => { release = resolve }))
   })
+  const started = nextTask(app)
   const job = await app.addJob('ignoresSignal', {}, { name: 'ignoresSignal' })
-  await becomes(app, 'ignoresSignal', 'running')
+  await started
   await t.rejects(app.cancelJob('ignoresSignal'), { code: 'FST_ERR_JOB_CANCEL_TIMEOUT' })
   t.match(await app.getJob('ignoresSignal'), { state: 'cancelling' })
   t.equal(await job.heartbeat(), false)
@@ -306,8 +307,9 @@ t.test('a cancel of a job that ends by itself meanwhile finds it stopped', async
       release = resolve
     }))
   })
+  const started = nextTask(app)
   await app.addJob('short', {}, { name: 'short' })
-  await becomes(app, 'short', 'running')
+  await started
   const cancelled = app.cancelJob('short')
   await becomes(app, 'short', 'cancelling')
   release()
@@ -529,8 +531,9 @@ t.test('the routes answer for a job that does not stop, for its later outcome, a
       await app.register(tasksRoutes, { prefix: '/jobs', serve: 'jobs', onRequest: [] })
     }
   })
+  const started = nextTask(app)
   await app.addJob('ignoresSignal', {}, { name: 'ignoresSignal', ttl: 60_000 })
-  await becomes(app, 'ignoresSignal', 'running')
+  await started
   const late = await app.inject({ method: 'DELETE', url: '/jobs/ignoresSignal' })
   t.equal(late.statusCode, 202)
   t.match(late.json(), { state: 'cancelling' })

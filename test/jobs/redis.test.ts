@@ -8,7 +8,7 @@ import fastifyJobs from '../../lib/jobs/index'
 import { eventually } from '../fixtures/fleet'
 import { testJobsContract } from '../fixtures/jobs-contract'
 import { freePort, startRedis, type Server } from '../fixtures/redis'
-import { appWithTasks } from '../fixtures/app'
+import { appWithTasks, nextTask } from '../fixtures/app'
 
 t.setTimeout(170_000)
 
@@ -102,7 +102,7 @@ async function takesNoResult (t: Test, server: Server): Promise<void> {
     return 'result'
   })
   await app.ready()
-  const started = once(app.jobEvents, 'start')
+  const started = nextTask(app)
   const job = await app.addJob('work', {})
   await started
   await takeWrites(false)

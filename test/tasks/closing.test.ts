@@ -28,6 +28,24 @@ t.test("a 'wait' task with a ttl does not let a request that waits for it hold u
   t.equal(leased.error.cause.code, 'FST_ERR_TASKS_CLOSED')
 })
 
+t.test("once requests have had closeTimeout no 'wait' task with a ttl is added, for nothing would end it", async (t) => {
+  const app = await appWithTasks(t, { closeTimeout: 50 })
+  let second: Task<string> | undefined
+  app.get('/', async (request) => {
+    await Promise.allSettled([request.addTask(untilAborted, { name: 'leased', ttl: 40, onClose: 'wait' })])
+    t.throws(() => request.addTask(untilAborted, { ttl: 40, onClose: 'wait' }), { code: 'FST_ERR_TASKS_CLOSED' })
+    await (second = request.addTask(() => delay(20, 'second'), { onClose: 'wait' }))
+  })
+  // While it is live, others of its kind are accepted.
+  app.addTask(untilAborted, { onClose: 'wait' })
+  const url = await app.listen({ port: 0 })
+  const answered = fetch(url)
+  await once(app.tasks, 'start')
+  await app.close()
+  t.equal((await answered).status, 200)
+  t.equal(second!.result, 'second')
+})
+
 t.test("the lease of a 'wait' task that starts while the app closes does not run", async (t) => {
   const app = await readyApp(t, { closeTimeout: 5_000 })
   app.defineTaskGroup('a', { concurrency: 1 })
