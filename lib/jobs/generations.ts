@@ -41,16 +41,23 @@ export class Generations {
     this.#limitsOf = limitsOf
   }
 
-  /** @param count how much the entries count towards the limit */
-  async write (queue: string, family: Family, entries: Record<string, string>, count: number): Promise<void> {
+  /**
+   * @param count how much the entries count towards the limit
+   * @param onSent called when the store has been asked for all, and has yet to answer
+   */
+  async write (queue: string, family: Family, entries: Record<string, string>, count: number, onSent?: () => void): Promise<void> {
     if (Object.keys(entries).length === 0) return
     await this.#engine.request(queue, async (engineQueue) => {
       const directory = await this.#current(queue, engineQueue)
       const { number } = directory.positions[family]
+      let written: Promise<unknown> | undefined
       // In the same order everywhere: two processes that write the same fields would lock each other out in PostgreSQL.
       for (const fields of slices(Object.keys(entries).sort())) {
-        await generation(engineQueue, family, number).setQueueMeta(Object.fromEntries(fields.map((field) => [field, entries[field]])))
+        await written
+        written = generation(engineQueue, family, number).setQueueMeta(Object.fromEntries(fields.map((field) => [field, entries[field]])))
       }
+      onSent?.()
+      await written
       directory.written[family] += count
       if (this.#isFull(queue, family, directory)) await this.#begin(queue, engineQueue, family)
     })

@@ -136,7 +136,10 @@ export class Outcomes {
       pending.noted = deferred()
       const ends = pending.unconfirmed = pending.ends.splice(0)
       try {
-        await Promise.all([this.#writeCompleted(queue, starts, ends), this.#writeFailed(queue, ends)])
+        // Redis does in its order what one client asks for: the end of a job comes after the note of its start, and need not wait
+        // for the answer. An immediate later BullMQ has handed it to the client.
+        const onSent = this.#engine.isPostgres ? undefined : () => { timers.setImmediate(noted.resolve, undefined) }
+        await Promise.all([this.#writeCompleted(queue, starts, ends, onSent), this.#writeFailed(queue, ends)])
         noted.resolve()
         pending.unconfirmed = []
       } catch {
@@ -154,12 +157,12 @@ export class Outcomes {
   }
 
   /** Here each start counts, whatever comes of it: all names are in the one map first. */
-  async #writeCompleted (queue: string, starts: Array<[string, string]>, ends: Pending['ends']): Promise<void> {
+  async #writeCompleted (queue: string, starts: Array<[string, string]>, ends: Pending['ends'], onSent?: () => void): Promise<void> {
     const entries: Record<string, string> = {}
     for (const ended of ends) if (ended.state === 'completed') addEnd(entries, ended)
     // The job that was started last has the name.
     for (const [name, id] of starts) entries[fieldOfName(name)] = id
-    await this.#generations.write(queue, 'completed', entries, starts.length)
+    await this.#generations.write(queue, 'completed', entries, starts.length, onSent)
   }
 
   async #writeFailed (queue: string, ends: Pending['ends']): Promise<void> {

@@ -65,6 +65,28 @@ t.test('a job is not done before it can be found by its name, and a store that i
   t.equal(await outcomes.afterNoting(other, Promise.resolve(8)), 8)
 })
 
+t.test('a job waits until its name is noted: in Redis, until that is sent', async (t) => {
+  for (const isPostgres of [false, true]) {
+    const { queue, engine, events, outcomes } = partsOf()
+    Object.assign(engine, { isPostgres })
+    queue.put({ id: 'one', state: 'active' })
+    // The store knows its generations by then.
+    await outcomes.idsOf('default', 'a')
+    const backend = queue.getBackend()
+    const { forQueue } = backend
+    let answer = (): void => {}
+    backend.forQueue = (name) => ({ ...forQueue.call(backend, name), setQueueMeta: () => new Promise((resolve) => { answer = () => resolve(0) }) }) as any
+    const job = queue.stored('one')
+    events.emit('taken', { queue: 'default', job })
+    let done = false
+    const result = outcomes.afterNoting(job, Promise.resolve(7)).finally(() => { done = true })
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    t.equal(done, !isPostgres)
+    answer()
+    t.equal(await result, 7)
+  }
+})
+
 t.test('an end that the store has not taken yet is known where it was told', async (t) => {
   const { queue, outcomes } = partsOf()
   const backend = queue.getBackend()
