@@ -69,10 +69,15 @@ export class TaskExtras {
     if (typeof this.timeout === 'object') timers.clearTimeout(this.timeout)
   }
 
+  get #holdsMore (): boolean {
+    return (this.lease ?? this.timeout ?? this.parentSignal ?? this.controller ?? this.log ?? this.childLogger ?? this.stopWait ?? this.endCallbacks) !== undefined
+  }
+
   /** What an ended task keeps. What it was added with, and who waited for it, are let go. */
   get kept (): TaskExtras | undefined {
     const { member, reason, progress } = this
     if (member === undefined && reason === undefined && progress === undefined) return undefined
+    if (!this.#holdsMore) return this
     const kept = new TaskExtras()
     if (member !== undefined) kept.member = member
     if (reason !== undefined) kept.reason = reason
