@@ -69,19 +69,20 @@ export class TaskExtras {
     if (typeof this.timeout === 'object') timers.clearTimeout(this.timeout)
   }
 
-  get #holdsMore (): boolean {
-    return (this.lease ?? this.timeout ?? this.parentSignal ?? this.controller ?? this.log ?? this.childLogger ?? this.stopWait ?? this.endCallbacks) !== undefined
-  }
-
-  /** What an ended task keeps. What it was added with, and who waited for it, are let go. */
-  get kept (): TaskExtras | undefined {
-    const { member, reason, progress } = this
-    if (member === undefined && reason === undefined && progress === undefined) return undefined
-    if (!this.#holdsMore) return this
-    const kept = new TaskExtras()
-    if (member !== undefined) kept.member = member
-    if (reason !== undefined) kept.reason = reason
-    if (progress !== undefined) kept.progress = progress
-    return kept
+  /**
+   * The task has ended: what it was added with, and who waited for it, are let go. In place: a copy is a tenth of the cost of a task.
+   * @returns what an ended task keeps
+   */
+  letGo (): TaskExtras | undefined {
+    if (this.member === undefined && this.reason === undefined && this.progress === undefined) return undefined
+    if (this.lease !== undefined) this.lease = undefined
+    if (this.timeout !== undefined) this.timeout = undefined
+    if (this.parentSignal !== undefined) this.parentSignal = undefined
+    if (this.controller !== undefined) this.controller = undefined
+    if (this.log !== undefined) this.log = undefined
+    if (this.childLogger !== undefined) this.childLogger = undefined
+    if (this.stopWait !== undefined) this.stopWait = undefined
+    if (this.endCallbacks !== undefined) this.endCallbacks = undefined
+    return this
   }
 }

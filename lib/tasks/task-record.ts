@@ -248,7 +248,7 @@ export class TaskRecord<T> extends LinkedNode {
   /** An ended task keeps its outcome, and nothing of what it was added with. */
   static #letGo (task: Task<any>, extras: TaskExtras): void {
     const { endCallbacks } = extras
-    task.#extras = extras.kept
+    task.#extras = extras.letGo()
     endCallbacks?.forEach((callback) => callback())
   }
 

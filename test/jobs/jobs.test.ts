@@ -270,6 +270,18 @@ t.test('the reason of a cancel reaches the handler and whoever waits', async (t)
   t.match(seen, ['text', { why: 'object' }, { name: 'RangeError', message: 'too much', code: 'E_MUCH' }, { message: 'plain' }, '[object Object]', { name: 'AbortError' }])
 })
 
+t.test('every process is told of a job that is cancelled while it waits', async (t) => {
+  const options = { queue: newQueue(), worker: false }
+  const define = (app: FastifyInstance): void => app.defineJob('kind', async () => {})
+  const [app, other] = [await build(t, { options, define }), await build(t, { options, define })]
+  const ended = once(other.jobEvents, 'end')
+  await app.addJob('kind', {}, { name: 'waits' })
+  const waiting = (await other.getJob('waits'))!.wait().catch((error) => error)
+  t.equal(await app.cancelJob('waits', 'why'), true)
+  t.match(await waiting, { code: 'FST_ERR_JOB_CANCELLED', cause: 'why' })
+  t.match(await ended, [{ name: 'waits', state: 'cancelled' }])
+})
+
 t.test('a task that is cancelled where it runs cancels its job', async (t) => {
   const app = await build(t, { define: (app) => app.defineJob('long', untilAborted) })
   const started = new Promise<string>((resolve) => { app.tasks.once('start', ({ name }) => resolve(name)) })
