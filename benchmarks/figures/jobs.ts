@@ -94,6 +94,8 @@ async function keeping (waiting: number, ended: number): Promise<FastifyInstance
   while ((await app.jobCounts()).completed < ended) await sleep(100)
   await app.pauseJobs()
   await app.addJobs('work', list('waiting', waiting))
+  // A store that has taken so much tidies its files.
+  await sleep((waiting + ended) / 20)
   return app
 }
 
