@@ -89,7 +89,7 @@ function list (prefix: string, count: number): Array<{ data: object, name: strin
 
 /** An app whose jobs are not run, with so many that wait and so many that have ended. */
 async function keeping (waiting: number, ended: number): Promise<FastifyInstance> {
-  const app = await appOn(`keeping-${waiting}-${ended}`, { removeOnComplete: false, concurrency: 50 })
+  const app = await appOn(`keeping-${waiting}-${ended}-${process.pid}`, { removeOnComplete: false, concurrency: 50 })
   await app.addJobs('work', list('ended', ended))
   while ((await app.jobCounts()).completed < ended) await sleep(100)
   await app.pauseJobs()

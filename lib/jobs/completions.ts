@@ -3,6 +3,7 @@ import { timers } from '../shared/timers'
 import type { Engine, Queue } from './engine'
 import type { Expiries } from './expiries'
 import { hasExpired, isOurs, outcomeOf, type Ended, type Outcome } from './ended'
+import { COMPLETED, GONE, LIVE } from './names'
 import type { Outcomes } from './outcomes'
 import { readFailure, readFailureEvent, type Stored } from './serialization'
 
@@ -218,16 +219,16 @@ export class CompletionWaiter {
   }
 }
 
-/** How the job has ended. The state is read first: a record that goes in between leaves no outcome, and none is invented. */
+/** How the job has ended. Whether it has is asked first: a record that goes in between leaves no outcome, and none is invented. */
 export async function readOutcome (engineQueue: Queue, id: string): Promise<Outcome | 'live' | 'gone'> {
-  const state = await engineQueue.getJobState(id)
-  if (state === 'unknown') return 'gone'
-  if (state !== 'completed' && state !== 'failed') return 'live'
+  const status = await engineQueue.getBackend().isFinished(id)
+  if (status === GONE) return 'gone'
+  if (status === LIVE) return 'live'
   const job: Stored | undefined = await engineQueue.getJob(id)
   if (!isOurs(job)) return 'gone'
   // It was retried in between.
   if (job.finishedOn === undefined) return 'live'
-  return state === 'completed' ? { state, result: job.returnvalue } : readFailure(job)
+  return status === COMPLETED ? { state: 'completed', result: job.returnvalue } : readFailure(job)
 }
 
 /** Until nobody may start it any more, in ms. */

@@ -3,8 +3,6 @@ import type { Engine, Queue } from './engine'
 import type { Expiries } from './expiries'
 import { fieldsOf, Job, type JobOwner } from './job'
 import { isEnded, readJob, type Read } from './names'
-import { isOurs } from './ended'
-import type { Stored } from './serialization'
 
 /** Where BullMQ keeps live jobs, by the names of its backend. In this order one that goes on to the next is not missed. */
 const LIVE = ['delayed', 'prioritized', 'wait', 'active'] as const
@@ -20,9 +18,6 @@ const STATES: Record<Section, readonly TaskState[]> = {
   failed: ['failed', 'cancelled'],
   completed: ['completed']
 }
-
-/** Where all have been started, or nearly so. */
-const STARTED: ReadonlySet<Section> = new Set(['active', 'failed', 'completed'])
 
 /** Records that are read at once. */
 const SLICE = 100
@@ -44,7 +39,7 @@ export async function * liveJobs (source: Source, owner: JobOwner): AsyncGenerat
     const ids = await engine.request(queue, liveIds)
     for (let i = 0; i < ids.length; i += SLICE) {
       const slice = ids.slice(i, i + SLICE)
-      for (const read of await readAll(source, queue, slice, readListed)) if (read !== undefined && !isEnded(read.state)) yield new Job(fieldsOf(queue, read.stored, read.state), owner)
+      for (const read of await readAll(source, queue, slice)) if (read !== undefined && !isEnded(read.state)) yield new Job(fieldsOf(queue, read.stored, read.state), owner)
     }
   }
 }
@@ -58,16 +53,9 @@ async function liveIds (engineQueue: Queue): Promise<string[]> {
 }
 
 /** The jobs as they are now: those that are overdue end first. */
-async function readAll ({ engine, expiries }: Source, queue: string, ids: string[], read: typeof readJob): Promise<Array<Read | undefined>> {
-  const reads = await engine.request(queue, (engineQueue) => Promise.all(ids.map((id) => read(engineQueue, id))))
+async function readAll ({ engine, expiries }: Source, queue: string, ids: string[]): Promise<Array<Read | undefined>> {
+  const reads = await engine.request(queue, (engineQueue) => Promise.all(ids.map((id) => readJob(engineQueue, id))))
   return Promise.all(reads.map((read) => expiries.settled(queue, read)))
-}
-
-/** One that was never started waits, and nothing more needs to be asked; of the others the record does not say where they are. */
-async function readListed (engineQueue: Queue, id: string): Promise<Read | undefined> {
-  const stored: Stored | undefined = await engineQueue.getJob(id)
-  const isNew = isOurs(stored) && typeof stored.processedOn !== 'number' && typeof stored.finishedOn !== 'number'
-  return isNew ? { stored, state: 'waiting' } : readJob(engineQueue, id)
 }
 
 export interface JobQuery {
@@ -99,7 +87,7 @@ export async function pageOfJobs (source: Source, owner: JobOwner, query: JobQue
         const ids = await engine.request(queue, (engineQueue) => idsAfter(engineQueue, section, cursor, Math.min(SLICE, limit - jobs.length)))
         if (ids.length === 0) break
         examined += ids.length
-        for (const read of await readAll(source, queue, ids, STARTED.has(section) ? readJob : readListed)) {
+        for (const read of await readAll(source, queue, ids)) {
           // One that has just ended comes with those that have.
           if (read === undefined || (isEnded(read.state) && !isEnded(section))) continue
           const job = new Job(fieldsOf(queue, read.stored, read.state), owner)

@@ -25,6 +25,11 @@ export function keyOf (name: string): string {
 
 const ENDED: readonly string[] = ['completed', 'failed']
 
+/** What `isFinished` of BullMQ's backend says. Unlike the state of a job, its cost does not grow with the number of those that wait. */
+export const LIVE = 0
+export const GONE = -1
+export const COMPLETED = 1
+
 /** A record and the state that it was read in, of one and the same moment. */
 export interface Read { stored: Stored, state: string }
 
@@ -32,13 +37,17 @@ export function isEnded (state: string): boolean {
   return ENDED.includes(state)
 }
 
-/** @returns `undefined` if there is no such job, or one that this plugin has not made */
+/** Of one that was never started the state is `waiting`, whatever it waits for. @returns `undefined` if there is no such job, or one that this plugin has not made */
 export async function readJob (engineQueue: Queue, id: string): Promise<Read | undefined> {
   let starts: number | undefined
   // A record that never agrees with its state is broken, and none of ours.
   for (let i = 0; i < 10; i++) {
-    const [stored, state]: [Stored | undefined, string] = await Promise.all([engineQueue.getJob(id), engineQueue.getJobState(id)])
-    if (!isOurs(stored) || state === 'unknown') return undefined
+    const stored: Stored | undefined = await engineQueue.getJob(id)
+    if (!isOurs(stored)) return undefined
+    // Redis would look for it in the whole list of those that wait.
+    if (typeof stored.processedOn !== 'number' && typeof stored.finishedOn !== 'number') return { stored, state: 'waiting' }
+    const state: string = await engineQueue.getJobState(id)
+    if (state === 'unknown') return undefined
     // It ended, or began anew, between the two answers: its outcome may be in neither.
     if (isEnded(state) !== (typeof stored.finishedOn === 'number')) continue
     // It was put back between them, by a process without its kind: only a second look tells whether that is discounted.
@@ -74,8 +83,7 @@ export function holderOf (engineQueue: Queue, name: string): Promise<string | nu
 export async function freeName (engineQueue: Queue, name: string): Promise<boolean> {
   const id = await holderOf(engineQueue, name)
   if (id === null) return false
-  const state = await engineQueue.getJobState(id)
-  if (state !== 'unknown' && !isEnded(state)) return false
+  if (await engineQueue.getBackend().isFinished(id) === LIVE) return false
   return await engineQueue.getBackend().removeDeduplicationKey(keyOf(name), id) > 0
 }
 

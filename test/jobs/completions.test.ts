@@ -143,7 +143,7 @@ t.test('a record that goes between its state and its content leaves no outcome',
 t.test('a job that was retried in between is live', async (t) => {
   const { queue, completions, engine } = partsOf({ state: 'active' })
   let asked = 0
-  queue.getJobState = async () => { asked++; return 'failed' }
+  queue.isFinished = async () => { asked++; return 2 }
   const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
   await new Promise((resolve) => setTimeout(resolve, 20))
   t.equal(asked, 1)
@@ -174,12 +174,12 @@ t.test('polling', async (t) => {
   const time = new FakeTime()
   t.teardown(time.restore)
   const pass = (ms: number): Promise<void> => time.pass(ms, () => {})
-  /** When the state of a job is asked for, in ms from now on. */
+  /** When it is asked whether a job has ended, in ms from now on. */
   const pollsOf = (queue: MemoryQueue): number[] => {
     const polls: number[] = []
     const begun = time.now
-    const { getJobState } = queue
-    queue.getJobState = async (id) => { polls.push(time.now - begun); return getJobState.call(queue, id) }
+    const { isFinished } = queue
+    queue.isFinished = async (id) => { polls.push(time.now - begun); return isFinished.call(queue, id) }
     return polls
   }
 
@@ -205,11 +205,11 @@ t.test('polling', async (t) => {
 
   await t.test('goes on while the store is away', async (t) => {
     const { queue, completions } = partsOf({})
-    queue.getJobState = async () => { throw new Error('away') }
+    queue.isFinished = async () => { throw new Error('away') }
     const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
     await pass(1_600)
     queue.end('id', { returnvalue: 7 })
-    queue.getJobState = async () => 'completed'
+    queue.isFinished = async () => 1
     await pass(2_000)
     t.same(await ended, { state: 'completed', result: 7 })
     t.equal(time.timers.size, 0)
@@ -288,27 +288,27 @@ t.test('polling', async (t) => {
 
   await t.test('stops when the wait is abandoned in the midst of a look', async (t) => {
     const { queue, completions } = partsOf({})
-    let answer = (_state: string): void => {}
-    queue.getJobState = () => new Promise((resolve) => { answer = resolve })
+    let answer = (_status: number): void => {}
+    queue.isFinished = () => new Promise((resolve) => { answer = resolve })
     const { abandon } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
     await pass(5)
     abandon()
-    answer('waiting')
+    answer(0)
     await pass(1_000)
     t.equal(time.timers.size, 0)
   })
 
   await t.test('comes sooner for a job of which an event tells while it is being looked at', async (t) => {
     const { queue, engine, completions } = partsOf({ state: 'active' })
-    let answer = (_state: string): void => {}
-    const { getJobState } = queue
-    queue.getJobState = () => new Promise((resolve) => { answer = resolve })
+    let answer = (_status: number): void => {}
+    const { isFinished } = queue
+    queue.isFinished = () => new Promise((resolve) => { answer = resolve })
     const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
     await pass(5)
     queue.end('id', failed)
     engine.events.emit('removed', { queue: 'default', jobId: 'id' })
-    queue.getJobState = getJobState
-    answer('active')
+    queue.isFinished = isFinished
+    answer(0)
     await pass(100)
     t.match(await ended, { state: 'failed' })
   })

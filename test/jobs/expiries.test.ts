@@ -54,7 +54,7 @@ t.test('of several who end a job one does, and the others wait for it', async (t
   const { queue, expiries, heard } = partsOf()
   const entry = queue.put(late())
   const read = { stored: queue.stored('id'), state: 'waiting' }
-  entry.state = 'active'
+  Object.assign(entry, { state: 'active', processedOn: 9 })
   const now = expiries.settled('default', read)
   await pass(30)
   t.ok(heard.length > 1 && heard.every(([event]) => event === 'taken'), 'it looks again')
@@ -69,7 +69,7 @@ t.test('a job that a worker has taken in time is told as it is', async (t) => {
   const read = { stored: queue.stored('id'), state: 'waiting' }
   queue.getJob = async (id) => {
     const stored = queue.stored(id)
-    Object.assign(entry, { state: 'active', attemptsStarted: 1 })
+    Object.assign(entry, { state: 'active', attemptsStarted: 1, processedOn: 9 })
     return stored
   }
   const now = expiries.settled('default', read)
@@ -80,7 +80,7 @@ t.test('a job that a worker has taken in time is told as it is', async (t) => {
 t.test('one that stays in the hands of another is waited for no longer than a moment', async (t) => {
   const { queue, expiries } = partsOf()
   const entry = queue.put(late())
-  entry.state = 'active'
+  Object.assign(entry, { state: 'active', processedOn: 9 })
   const now = expiries.settled('default', { stored: queue.stored('id'), state: 'waiting' })
   await pass(250)
   t.match(await now, { state: 'active' })

@@ -164,6 +164,12 @@ t.test('finding', async (t) => {
     t.same(queue.asked, ['getDeduplicationJobId', 'getJob', 'getJobState'], 'with no more than that')
   })
 
+  await t.test('a job that was never started without its state, for which Redis would go through all that wait', async (t) => {
+    const { queue, registry } = registryWith({})
+    t.match(await registry.get('a'), { state: 'pending', attempts: 0 })
+    t.same(queue.asked, ['getDeduplicationJobId', 'getJob'])
+  })
+
   await t.test('refuses a name or an id that is none', async (t) => {
     const { registry } = registryWith()
     for (const verb of ['get', 'cancel', 'heartbeatByName', 'retry'] as const) {
