@@ -188,4 +188,4 @@ const withSignal: Figure = {
   lines: [{ what: 'the same, its `signal` used', against: 'by hand with an `AbortController`', value: ratio('addTask', 'by hand'), atMost: 1.15 }]
 }
 
-export default [shortTask, byTheClock, withSignal, inGroup, pendingInGroup]
+export default [shortTask, withSignal, byTheClock, inGroup, pendingInGroup]

@@ -60,7 +60,7 @@ const memory: Figure = {
     }
   },
   lines: [
-    { what: 'heap of a live task', against: 'nothing', value: (round) => round.addTask, unit: ' B', atMost: 600 },
+    { what: 'heap of a live task', against: 'nothing', value: (round) => round.addTask, unit: ' B', atMost: 480 },
     { what: 'the same, its `signal` used', against: 'by hand with an `AbortController`', value: ratio('with signal', 'by hand with signal'), atMost: 1.1 },
     { what: 'what a lease adds', against: 'the same without', value: (round) => round['with lease'] - round.addTask, unit: ' B', atMost: 150 }
   ]
