@@ -56,7 +56,7 @@ export interface JobOptions extends EngineJobOptions {
    * with a rollback.
    */
   transaction?: { query: (text: string, values?: any[]) => Promise<any> }
-  /** Non-empty and unique among the live jobs of the whole fleet. Left out, it is generated. */
+  /** Non-empty and unique among the live jobs of its queue, in the whole fleet. Left out, it is generated. */
   name?: string
   /** How long after it was added (and its `delay`) the job may be started, in ms. Then it ends as cancelled, with FST_ERR_JOB_EXPIRED. */
   expiresIn?: number
@@ -140,7 +140,7 @@ export interface JobScheduleOptions<K extends string = string, D = any> extends 
   limit?: number
   /** Not before. */
   startDate?: Date | string | number
-  /** Not after. */
+  /** Not after; with `every` one more run may come, up to an interval later. */
   endDate?: Date | string | number
 }
 

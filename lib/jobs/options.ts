@@ -209,9 +209,13 @@ export function checkWaitOptions (options: WaitOptions = {}): WaitOptions {
 }
 
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT */
-export function checkJobList (list: unknown): asserts list is readonly JobToAdd[] {
-  if (Array.isArray(list) && Array.from(list).every((job) => object[1](job))) return
-  throw new FST_ERR_JOB_INVALID_ARGUMENT('list', 'an array of { data, name, … }', formatValue(list))
+export function checkJobList (list: unknown): asserts list is readonly unknown[] {
+  if (!Array.isArray(list)) throw new FST_ERR_JOB_INVALID_ARGUMENT('list', 'an array', formatValue(list))
+}
+
+/** @throws FST_ERR_JOB_INVALID_ARGUMENT */
+export function checkJobToAdd (job: unknown): asserts job is JobToAdd {
+  if (!object[1](job)) throw new FST_ERR_JOB_INVALID_ARGUMENT('list', 'an array of { data, name, … }', formatValue(job))
 }
 
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT */

@@ -12,7 +12,7 @@ import type { Kinds } from './kinds'
 import { liveJobs, pageOfJobs, type JobQuery } from './listing'
 import { Lookup, type Located } from './lookup'
 import { claimName, isEnded, readJob, releaseName } from './names'
-import { checkJobList, checkText } from './options'
+import { checkJobList, checkJobToAdd, checkText } from './options'
 import type { Outcomes } from './outcomes'
 import type { Stored } from './serialization'
 import { waitFor } from './waiting'
@@ -60,8 +60,10 @@ export class JobRegistry {
   /** @throws only what is wrong with the list itself */
   async addAll (kind: string, list: readonly JobToAdd[]): Promise<Array<PromiseSettledResult<Job>>> {
     checkJobList(list)
-    const drafts: Array<PromiseSettledResult<Draft>> = Array.from(list, ({ data, ...options }) => {
+    const drafts: Array<PromiseSettledResult<Draft>> = Array.from(list, (job: unknown) => {
       try {
+        checkJobToAdd(job)
+        const { data, ...options } = job
         return { status: 'fulfilled', value: this.#adder.draft(kind, data, options) }
       } catch (reason) {
         return { status: 'rejected', reason }

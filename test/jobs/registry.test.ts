@@ -151,9 +151,17 @@ t.test('adding many', async (t) => {
 
   await t.test('refuses a list that is none', async (t) => {
     const { registry } = registryWith()
-    for (const list of [undefined, {}, 'ab', [null], [1], new Array(1)] as any[]) {
+    for (const list of [undefined, {}, 'ab'] as any[]) {
       await t.rejects(registry.addAll('kind', list), { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'list'/ })
     }
+  })
+
+  await t.test('refuses what is no job, and adds the others', async (t) => {
+    const { queue, registry } = registryWith()
+    const results = await registry.addAll('kind', [{ data: 1 }, null, 5, 'x', , { data: 2 }] as any) // eslint-disable-line no-sparse-arrays
+    t.same(results.map(({ status }) => status), ['fulfilled', 'rejected', 'rejected', 'rejected', 'rejected', 'fulfilled'])
+    t.match(results[1], { reason: { code: 'FST_ERR_JOB_INVALID_ARGUMENT', message: /'list'/ } })
+    t.equal(queue.entries.size, 2)
   })
 })
 
