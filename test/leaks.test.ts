@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import type { Task } from '../index'
-import { comeAndGo } from './long/soak/every-kind'
+import { comeAndGo, defineGroups } from './long/soak/every-kind'
 import { readyApp } from './fixtures/app'
 
 t.setTimeout(240_000)
@@ -31,6 +31,7 @@ async function held (refs: Array<WeakRef<object>>, few = 0): Promise<number> {
 
 t.test('tasks of every kind, fifty thousand a round, leave nothing behind', async (t) => {
   const app = await readyApp(t)
+  defineGroups(app)
   const counts = { start: 0, progress: 0, end: 0 }
   for (const event of ['start', 'progress', 'end'] as const) app.tasks.on(event, () => { counts[event]++ })
   const outer = new AbortController()

@@ -1,15 +1,16 @@
-// The world outside: WebSocket clients that come, go and vanish, and HTTP requests that add, cancel and renew. Ends with its parent.
+// The world outside: WebSocket clients that come, go and vanish, and HTTP requests that add a task to one process and see, renew
+// and cancel it by another. Ends with its parent.
 import WebSocket from 'ws'
 
-const [base, seconds] = [process.argv[2], Number(process.argv[3])]
-const counts = { connected: 0, closed: 0, vanished: 0, stalled: 0, messages: 0, requests: 0, statuses: {} }
+const [seconds, ...origins] = [Number(process.argv[2]), ...process.argv.slice(3)]
+const counts = { connected: 0, closed: 0, vanished: 0, stalled: 0, messages: 0, requests: 0, added: 0, statuses: {} }
 const until = Date.now() + seconds * 1000
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const pick = (list) => list[Math.floor(Math.random() * list.length)]
 
 async function viewer () {
   while (Date.now() < until) {
-    const socket = new WebSocket(`${base.replace('http', 'ws')}/feed`)
+    const socket = new WebSocket(`${pick(origins).replace('http', 'ws')}/feed`)
     socket.on('error', () => {})
     const opened = await new Promise((resolve) => {
       socket.on('open', () => resolve(true))
@@ -27,8 +28,11 @@ async function viewer () {
   }
 }
 
-async function request (method, path) {
-  const response = await fetch(`${base}${path}`, { method })
+async function request (method, path, body) {
+  const response = await fetch(`${pick(origins)}${path}`, {
+    method,
+    ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  })
   await response.text()
   counts.requests++
   counts.statuses[response.status] = (counts.statuses[response.status] ?? 0) + 1
@@ -38,10 +42,12 @@ async function request (method, path) {
 async function controller (id) {
   for (let n = 0; Date.now() < until; n++) {
     const name = `http:${id}:${n}`
-    await request('POST', `/add/${name}?way=${pick(['long', 'long', 'fails', 'short', 'expires', 'ignoresSignal'])}`)
-    await request('GET', pick(['/tasks', '/tasks?state=running', `/tasks/${name}`, '/tasks/unknown']))
+    const status = await request('POST', `/add/${name}?way=${pick(['long', 'long', 'fails', 'short', 'expires', 'ignoresSignal'])}`)
+    if (status === 202) counts.added++
+    await request('GET', pick(['/tasks', '/tasks?state=running', `/tasks?group=http:${id}&summary=true`, `/tasks/${name}`, '/tasks/unknown']))
     await request('POST', `/tasks/${name}/heartbeat`)
-    await request('DELETE', `/tasks/${name}`)
+    if (Math.random() < 0.5) await request('DELETE', `/tasks/${name}`)
+    else await request('POST', '/tasks/cancel', { group: `http:${id}` })
     if (n % 50 === 0) await request('POST', '/tasks/purge')
   }
 }

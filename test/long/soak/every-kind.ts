@@ -36,10 +36,34 @@ const KINDS: Record<string, (app: FastifyInstance, outer: AbortSignal, n: number
   'reports progress': (app) => app.addTask((_app, task) => {
     task.updateProgress({ done: 1 })
     task.log.trace('half')
-  })
+  }),
+  'is of a group': (app, _outer, n) => app.addTask(() => {}, { name: `grouped:${n}`, group: `user:${n % 100}` }),
+  'queues in a limited group': (app) => app.addTask(async () => 1, { group: 'limited' }),
+  'is cancelled in its queue': (app, _outer, n) => app.addTask(untilAborted, { name: `queued:${n}`, group: 'limited', ttl: 60_000 }).cancel(),
+  'is a promise in a limited group': (app) => app.addTask(Promise.resolve(1), { group: 'limited' }),
+  'is refused by a full group': (app) => {
+    try {
+      app.addTask(ignore, { group: 'full' })
+    } catch {}
+  },
+  'is cancelled with its group': (app, _outer, n) => {
+    app.addTask(untilAborted, { group: `gone:${n}` })
+    return app.cancelTasks({ group: `gone:${n}` })
+  },
+  'takes too long': (app) => app.addTask(untilAborted, { timeout: 1 }).then(ignore, ignore),
+  'is waited for by its group': (app, _outer, n) => {
+    app.addTask(ignore, { group: `idle:${n}` })
+    return app.tasks.onIdle(`idle:${n}`)
+  }
 }
 
 export const kinds = Object.values(KINDS)
+
+/** The limits of the groups above, to be set once in an app. */
+export function defineGroups (app: FastifyInstance): void {
+  app.defineTaskGroup('limited', { concurrency: 3 })
+  app.defineTaskGroup('full', { concurrency: 1, maxPending: 1 })
+}
 
 /** So many tasks come and go, of every kind in turn, a batch at a time. @returns how many were added, some kinds adding two */
 export async function comeAndGo (app: FastifyInstance, count: number, outer: AbortSignal, batch = 1_000): Promise<void> {
