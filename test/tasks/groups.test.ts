@@ -324,7 +324,7 @@ t.test('cancelTasks cancels all that match at once, waits for them, and resolves
   app.defineTaskGroup('a', { concurrency: 2 })
   const add = (options: TaskOptions) => app.addTask(async (app, task) => await untilAborted(app, task).finally(() => nextTurn()), options)
   const tasks = Array.from({ length: 4 }, () => add({ group: 'a' }))
-  const other = app.addTask(ignoresSignal, { group: 'b' })
+  const other = app.addTask(untilAborted, { group: 'b' })
   await app.addTask(() => 1, { name: 'ended', group: 'b' })
   await turns()
   const cancelled = app.cancelTasks({ group: 'a' }, 'why')
