@@ -87,6 +87,19 @@ t.test('a client that joins while events wait receives only later events', async
   t.same(names(second), ['snapshot a', 'progress after'])
 })
 
+t.test('a client that joins while the last events wait receives none of them', async (t) => {
+  const { join, emit } = setUp(t, [[entry('a')]])
+  const first = join()
+  emit('before')
+  const second = join()
+  await wait(20)
+  for (const socket of [first, second]) socket.take()
+  await wait(20)
+  for (const socket of [first, second]) socket.take()
+  t.same(names(first), ['snapshot a', 'progress before'])
+  t.same(names(second), ['snapshot a'])
+})
+
 t.test('a client with more than maxBuffer waiting at once is dropped', async (t) => {
   const { join, emit, drops } = setUp(t, [], { maxBuffer: 500 })
   const first = join()

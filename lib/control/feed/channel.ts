@@ -77,7 +77,7 @@ export class Channel {
       if (first > this.#first) continue
       this.#newcomers.delete(client)
       this.#clients.add(client)
-      if (!client.send(messages.slice(first - this.#first).flat())) overflowing.push(client)
+      if (!client.send(messages.slice(count - (this.#first - first)).flat())) overflowing.push(client)
     }
     return overflowing
   }
