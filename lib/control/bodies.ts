@@ -44,7 +44,8 @@ function check (body: unknown, checks: OptionChecks): Record<string, unknown> {
 
 /** @throws FST_ERR_TASK_INVALID_BODY also when nothing says which tasks are meant */
 export function readCancelBody (body: unknown, query: unknown): { filter: ControlFilter, reason: string | undefined } {
-  const { reason, state, ...filter } = { ...check(query, PROCESS), ...check(body, CANCEL) }
+  const { process } = query as { process?: unknown }
+  const { reason, state, ...filter } = { ...check(process === undefined ? {} : { process }, PROCESS), ...check(body, CANCEL) }
   const members = Object.keys(NARROWING)
   if (!Object.keys(body as object).some((member) => members.includes(member))) {
     throw new FST_ERR_TASK_INVALID_BODY(`at least one of ${members.join(', ')} must say which tasks to cancel`)

@@ -122,6 +122,7 @@ t.test('a process that is meant and is another has none of the tasks, and is nam
   t.match(await ask('GET', '?process=other&summary=true'), [200, { tasks: [], missing, summary: { counts: { running: 2 } } }])
   t.same(await ask('POST', '/cancel', { group: 'g', process: 'other' }), [200, { cancelled: 0, remaining: [], missing }])
   t.same(await ask('POST', '/cancel?process=other', { group: 'g' }), [200, { cancelled: 0, remaining: [], missing }])
+  t.same(await ask('POST', '/cancel?token=of-a-hook', { group: 'none' }), [200, { cancelled: 0, remaining: [] }], 'what else is in the URL is not of the filter')
   t.same(await ask('POST', '/purge?process=other'), [200, { purged: 0, missing }])
   for (const [method, url] of [['GET', '/one'], ['DELETE', '/one'], ['POST', '/one/heartbeat'], ['GET', '/over']] as const) {
     t.match(await ask(method, `${url}?process=other`), [404, { code: 'FST_ERR_TASK_NOT_FOUND' }], `${method} ${url}`)
