@@ -127,7 +127,8 @@ export class TaskRegistry implements TaskHost, ClosingHost {
 
   defineGroup (name: string, limits: api.TaskGroupLimits = {}): void {
     checkGroup(name)
-    this.groups.getOrCreate(name).limit(checkGroupLimits(limits))
+    const checked = checkGroupLimits(limits)
+    this.groups.getOrCreate(name).limit(checked)
   }
 
   async onIdle (group?: string): Promise<void> {

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import type { Task, TaskOptions } from '../../index'
+import { controlBackendOf, kTasksControlBackend } from '../../lib/shared/control-backend'
 import { appWithTasks, ended, ignoresSignal, readyApp, started, untilAborted } from '../fixtures/app'
 
 const states = (tasks: Iterable<Task>): string[] => Array.from(tasks, ({ state }) => state)
@@ -266,6 +267,7 @@ for (const [title, group, limits, code] of [
   t.test(`defineTaskGroup refuses ${title}, and defines nothing`, async (t) => {
     const app = await readyApp(t)
     t.throws(() => app.defineTaskGroup(group, limits), { code })
+    t.same((await controlBackendOf(app, kTasksControlBackend)!.summary()).groups, [])
     app.defineTaskGroup('a')
   })
 }
