@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import fastifyPostgres from '@fastify/postgres'
 import knex from 'knex'
 import pg from 'pg'
@@ -145,8 +146,9 @@ t.test('a job added in a transaction', async (t) => {
     await refused(client, /read-only/)
     await client.query('ROLLBACK')
 
-    await client.query('CREATE DATABASE other')
-    const elsewhere = new pg.Client(url.replace(/[^/]+$/, 'other'))
+    const database = `other_${randomUUID().slice(0, 8)}`
+    await client.query(`CREATE DATABASE ${database}`)
+    const elsewhere = new pg.Client(url.replace(/[^/]+$/, database))
     await elsewhere.connect()
     await elsewhere.query('BEGIN')
     await refused(elsewhere, /another database/)
