@@ -1,8 +1,9 @@
 import { Transform } from 'node:stream'
 
+const SKIPPED = /^\s*ok \d+ - (.* # SKIP.*)$/
 const PASSED = /^\s*(ok \d|# Subtest|1\.\.\d|# time=|$)/
 
-/** One line for each test file, all that failed in it, and the totals of tap. */
+/** One line for each test file, all that failed in it or was skipped, and the totals of tap. */
 export default class Reporter extends Transform {
   #rest = ''
   #details = []
@@ -21,7 +22,9 @@ export default class Reporter extends Transform {
 
   #read (line) {
     if (line.startsWith(' ')) {
-      if (!PASSED.test(line)) this.#details.push(line)
+      const [, skipped] = SKIPPED.exec(line) ?? []
+      if (skipped !== undefined) this.push(`!!! NOT TESTED: ${skipped}\n`)
+      else if (!PASSED.test(line)) this.#details.push(line)
     } else if (line.startsWith('ok ')) {
       this.#details = []
       this.push(`${line.replace(/^ok \d+ - /, 'ok ').replace(/ \{$/, '')}\n`)
