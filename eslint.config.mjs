@@ -18,6 +18,7 @@ function room (name, others, ...more) {
 
 export default [
   ...neostandard({ ts: true, ignores: [...resolveIgnoresFromGitignore(), 'test/readme/**', 'lib/control/dashboard/assets.ts'] }),
+  { files: ['index.ts', 'lib/**/*.{ts,tsx}', 'types/**/*.ts'], rules: { 'no-console': 'error' } },
   room('tasks', ['control', 'jobs', 'processes'], { group: ['fastify'], allowTypeImports: true, message: 'The core takes the types of fastify alone.' }),
   room('control', ['tasks', 'jobs', 'processes']),
   room('jobs', ['tasks', 'control', 'processes']),

@@ -75,7 +75,7 @@ export async function generate () {
   })
   const output = (name) => outputFiles.find(({ path }) => path.endsWith(name)).text
   // 2.3 kB of the tarball less than esbuild alone.
-  const { code } = await minify(output('script.js'), { ecma: 2020, compress: { passes: 3 }, format: { ascii_only: true } })
+  const { code } = await minify(output('script.js'), { ecma: 2020, compress: { passes: 3, drop_console: true }, format: { ascii_only: true } })
   const html = readFileSync(join(here, 'page/page.html'), 'utf8')
   return {
     [join(here, 'assets.ts')]: '// Made by build.mjs of what is in page/. Do not edit.\n' +
