@@ -208,12 +208,15 @@ export class Engine {
 
   // --- to be left ---
 
-  /** Takes no more jobs. Resolves when those that run here have ended. */
-  async drainWorkers (): Promise<void> {
+  /** Takes no more jobs: resolves when nothing here waits for one. @returns what resolves when those that run here have ended */
+  async stopTaking (): Promise<{ drained: Promise<unknown> }> {
     this.closing = true
     // Closing a connection that is lost, BullMQ would wait for its return. No longer tried, it ends soon.
     if (this.reached) await this.connection.reconnectsStopped()
-    await Promise.all(Array.from(this.workers.values(), (worker) => worker.close()))
+    const workers = [...this.workers.values()]
+    const drained = Promise.all(workers.map((worker) => worker.close()))
+    await Promise.allSettled(workers.map((worker) => worker.getBackend().disconnectBlocking()))
+    return { drained }
   }
 
   /** Leaves the store, within `timeout` ms whatever its state. */

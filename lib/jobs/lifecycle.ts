@@ -36,7 +36,7 @@ export class JobsLifecycle {
   readonly #misrouted: MisroutedJobs
   readonly #schedules: Schedules
   #phase: 'booting' | 'open' | 'closed' = 'booting'
-  #drained: Promise<void> | undefined = undefined
+  #drained: Promise<unknown> | undefined = undefined
   #closeTimer: NodeJS.Timeout | undefined = undefined
   /** When what runs here has been told to stop. */
   readonly #stopped = withResolvers()
@@ -130,16 +130,17 @@ export class JobsLifecycle {
    * Takes no more jobs; those that run here may finish within `closeTimeout`. Called once closing has begun, while requests in flight
    * may still ask for jobs.
    */
-  #drain (): Promise<void> {
+  #drain (): Promise<unknown> {
     if (this.#drained !== undefined) return this.#drained
-    this.#runner.leave()
+    const stopped = this.#engine.stopTaking()
+    this.#runner.leave(stopped)
     this.#closeTimer = timers.setTimeout(() => {
       this.#runner.stopAll()
       // A request in flight that waits for a job must not keep the app from closing.
       this.#close()
       this.#stopped.resolve()
     }, this.#settings.closeTimeout, undefined)
-    this.#drained = this.#engine.drainWorkers()
+    this.#drained = stopped.then(({ drained }) => drained)
     return this.#drained
   }
 

@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
-import type { Task } from '../../types/task'
+import type { Task, TaskOptions } from '../../types/task'
 import { FST_ERR_JOB_EXPIRED, FST_ERR_JOB_INVALID_RECORD, FST_ERR_JOB_TIMEOUT, FST_ERR_TASKS_CLOSED } from '../shared/errors'
 import { redactError } from '../shared/redaction'
+import { kStoppedByJobs, type StoppedByJobs } from '../shared/stopped-by-jobs'
 import { timers } from '../shared/timers'
 import { logThrown } from '../shared/thrown'
 import { JobLog } from './job-log'
@@ -47,7 +48,8 @@ export class Runner {
   private readonly running = new Map<string, Running>()
   private readonly byTask = new WeakMap<Task, Running>()
   private readonly pendingCancels = new Map<string, Reason>()
-  private leaving = false
+  /** Set once this process takes no more jobs: when nothing here waits for one. */
+  private stoppedTaking: Promise<unknown> | undefined = undefined
 
   constructor (app: FastifyInstance, private readonly kinds: Pick<Kinds, 'get'>) {
     app.tasks.on('progress', (task) => {
@@ -58,7 +60,7 @@ export class Runner {
 
   /** BullMQ's processor: what it returns is the result, what it throws is noted as {@link toEngineError} and the like say. */
   readonly process = async (queue: string, job: Stored, token?: string): Promise<unknown> => {
-    if (this.leaving) return this.release(job, token, { hasStarted: false })
+    if (this.stoppedTaking !== undefined) return this.release(job, token, { hasStarted: false })
     if (job.name === TICK) return this.schedules.tick(queue, job)
     const earlier = this.running.get(job.id!)
     // Its lock was lost, and it came back while it still runs here: it goes on under the new one.
@@ -101,7 +103,10 @@ export class Runner {
     const log = (job.opts?.keepLogs ?? 0) > 0 ? new JobLog(job) : undefined
     const entry: Running = { queue, job, kind, task: undefined as never, returned: undefined, reporting: undefined, log }
     const info = { name, kind: job.name, attempts: startsOf(job) }
-    // A key that no task of the app's has. `'wait'`: when the app closes, what becomes of jobs is decided here.
+    // A name that no task of the app's has.
+    const options: TaskOptions & StoppedByJobs = {
+      name: `job:${name}#${job.id!.slice(0, 8)}`, ttl, onClose: 'wait', [kStoppedByJobs]: true, ...log && { log: log.keep(kind.app.log) }
+    }
     const task = entry.task = kind.app.addTask((app, task): unknown => {
       const timer = timeout === undefined ? undefined : timers.setTimeout(() => task.cancel(new FST_ERR_JOB_TIMEOUT(name, timeout)), timeout, undefined)
       const keep = (value: unknown): unknown => {
@@ -119,7 +124,7 @@ export class Runner {
       } catch (error) {
         return drop(error)
       }
-    }, { name: `job:${name}#${job.id!.slice(0, 8)}`, ttl, onClose: 'wait', ...log && { log: log.keep(kind.app.log) } })
+    }, options)
     this.running.set(job.id!, entry)
     this.byTask.set(task, entry)
     if (isFirst(job)) this.expiries.unmark(queue, job)
@@ -155,6 +160,8 @@ export class Runner {
   }
 
   private async release (job: Stored, token: string | undefined, { hasStarted = true } = {}): Promise<never> {
+    // What waits for jobs here would get the notice of this one, which another process is to get.
+    await this.stoppedTaking
     if (!hasStarted && isOurs(job)) await orReleased(discountStart(job))
     await orReleased(job.moveToDelayed(Date.now() + RELEASE_DELAY, token))
     throw released()
@@ -198,8 +205,8 @@ export class Runner {
   // --- when the app closes ---
 
   /** Starts no more jobs, and stops those of the kinds that say so, for another process to take them. */
-  leave (): void {
-    this.leaving = true
+  leave (stoppedTaking: Promise<unknown>): void {
+    this.stoppedTaking = stoppedTaking
     for (const { task, kind } of this.running.values()) if (kind.options.onClose === 'cancel') task.cancel(RELEASED)
   }
 

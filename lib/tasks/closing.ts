@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_TASKS_CLOSED } from '../shared/errors'
-import { CANCELLING, PENDING, WAITS } from './status'
+import { CANCELLING, PENDING, STOPPED_BY_JOBS, WAITS } from './status'
 import { Task } from './task'
 import { logLine } from '../shared/thrown'
 import { timers } from '../shared/timers'
@@ -83,7 +83,7 @@ export class Closing {
   private async cancelBeforeClose (): Promise<void> {
     this.#isLate = true
     // Nothing else ends those whose leases no longer expire.
-    const leased = this.host.liveTasks.filter((task) => Task.has(task, WAITS) && Task.peek(task)?.lease !== undefined)
+    const leased = this.host.liveTasks.filter((task) => Task.has(task, WAITS) && !Task.has(task, STOPPED_BY_JOBS) && Task.peek(task)?.lease !== undefined)
     const remaining = (await Promise.all([this.cancelOthers(), this.cancel(leased)])).flat()
     // Closing has not come to the tasks yet.
     if (this.#timer !== undefined) this.warnStillRunning(remaining, 'Task is still running; a request waiting for it may delay app.close()')

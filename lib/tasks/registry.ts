@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
 import { FST_ERR_TASKS_CLOSED, FST_ERR_TASK_CANCEL_TIMEOUT, FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_NAME_IN_USE } from '../shared/errors'
 import { formatValue } from '../shared/option-checks'
+import { kStoppedByJobs, type StoppedByJobs } from '../shared/stopped-by-jobs'
 import { logLine, logRejectionOf } from '../shared/thrown'
 import { subscribe, unsubscribe } from './abort-links'
 import { Closing, type ClosingHost } from './closing'
@@ -12,7 +13,7 @@ import { startTask, TaskGroups } from './groups'
 import { LeaseClocks } from './lease-clock'
 import { checkGroup, checkGroupLimits, checkName, checkTaskOptions, isThenable } from './options'
 import { OrderedLog } from './ordered-log'
-import { NAMED, WAITS } from './status'
+import { NAMED, STOPPED_BY_JOBS, WAITS } from './status'
 import { Tally } from './tally'
 import { Task } from './task'
 import type { TaskHost } from './task-extras'
@@ -74,7 +75,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     if (previous !== undefined && Task.isLive(previous)) throw new FST_ERR_TASK_NAME_IN_USE(name)
     if (label !== undefined && isFunction) this.groups.get(label)?.checkRoom()
 
-    const task = new Task<T>(name, app, this, isFunction ? work : undefined, (options.name === undefined ? 0 : NAMED) | (mayWait ? WAITS : 0))
+    const task = new Task<T>(name, app, this, isFunction ? work : undefined, (options.name === undefined ? 0 : NAMED) | (mayWait ? waitingFlags(options) : 0))
     // The first that may fail, for it is not ours: nothing has been added yet.
     const aborted = signal && subscribe(signal, task)
     if (previous !== undefined) this.forget(previous)
@@ -248,6 +249,10 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     while (this.#tasks.has(name))
     return name
   }
+}
+
+function waitingFlags (options: api.TaskOptions & StoppedByJobs): number {
+  return options[kStoppedByJobs] === true ? WAITS | STOPPED_BY_JOBS : WAITS
 }
 
 // Of its own: an `async` `cancel` would take three times the memory for each of many.

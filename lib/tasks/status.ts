@@ -21,3 +21,5 @@ export const TOLD = 32
 export const TIMED_OUT = 64
 /** Whoever told it to stop gave a reason. */
 export const HAS_REASON = 128
+/** When the app closes, the jobs plugin stops it. */
+export const STOPPED_BY_JOBS = 256

@@ -18,6 +18,7 @@ interface Behaviour {
   close: () => Promise<unknown>
   cut: (force: boolean) => Promise<unknown>
   run: () => Promise<unknown>
+  disconnectBlocking: () => Promise<unknown>
 }
 
 /** An engine on a BullMQ and a connection that only note what they are told, and do as they are told here. */
@@ -25,11 +26,12 @@ function engineOf (options: object, { worker = true } = {}) {
   const warnings: any[] = []
   const calls: unknown[] = []
   const parts: any[] = []
-  const behaviour: Behaviour = { waitUntilReady: async () => {}, close: async () => {}, cut: async () => {}, run: async () => {} }
+  const behaviour: Behaviour = { waitUntilReady: async () => {}, close: async () => {}, cut: async () => {}, run: async () => {}, disconnectBlocking: async () => {} }
   class Part extends EventEmitter {
     readonly made: unknown[]
     readonly backend = {
       publishEvent: async (...args: unknown[]) => { calls.push(['publishEvent', ...args]); return 'event-1' },
+      disconnectBlocking: async () => { calls.push(['disconnectBlocking']); await behaviour.disconnectBlocking() },
       close: async (force: boolean) => { calls.push(['cut', this.constructor.name, force]); return behaviour.cut(force) }
     }
 
@@ -220,7 +222,7 @@ t.test('an unavailable store is tried again every half second, each time from th
 })
 
 t.test('a store that was never reached is not tried again once the app closes', async (t) => {
-  for (const leave of [(engine: Engine) => engine.drainWorkers(), (engine: Engine) => engine.close(100)]) {
+  for (const leave of [(engine: Engine) => engine.stopTaking(), (engine: Engine) => engine.close(100)]) {
     const { engine, behaviour, parts } = engineOf(REDIS)
     behaviour.waitUntilReady = async () => { throw new Error('away') }
     await engine.open()
@@ -231,7 +233,7 @@ t.test('a store that was never reached is not tried again once the app closes', 
 })
 
 t.test('a store that is reached while the app closes is left at once', async (t) => {
-  for (const leave of [(engine: Engine) => engine.drainWorkers(), (engine: Engine) => engine.close(100)]) {
+  for (const leave of [(engine: Engine) => engine.stopTaking(), (engine: Engine) => engine.close(100)]) {
     const { engine, behaviour, calls } = engineOf(REDIS)
     let reach = (): void => {}
     behaviour.waitUntilReady = () => new Promise<void>((resolve) => { reach = resolve })
@@ -296,7 +298,7 @@ t.test('a problem is logged once, and again after an answer', async (t) => {
   await engine.request('default', async () => 'there')
   parts[0].emit('error', new Error('still away'))
   t.equal(warnings.length, 3)
-  await engine.drainWorkers()
+  await engine.stopTaking()
   parts[0].emit('error', new Error('closed'))
   t.equal(warnings.length, 3)
 })
@@ -368,18 +370,28 @@ t.test('draining waits for running jobs, and not for a lost connection', async (
   connection.reconnectsStopped = () => new Promise<void>((resolve) => { stopped = resolve })
   let ended = (): void => {}
   behaviour.close = () => new Promise<void>((resolve) => { ended = resolve })
+  let disconnected = (_error: Error): void => {}
+  behaviour.disconnectBlocking = () => new Promise((_resolve, reject) => { disconnected = reject })
   calls.length = 0
-  let left = false
-  engine.drainWorkers().then(() => { left = true })
+  const steps: string[] = []
+  engine.stopTaking().then(async ({ drained }) => {
+    steps.push('waits for no job')
+    await drained
+    steps.push('drained')
+  })
   await pass(100)
   t.strictSame(calls, [])
   stopped()
   await time.settle()
-  t.strictSame(calls, [['close', 'Worker']])
-  t.notOk(left)
+  // Not before: it would be connected again.
+  t.strictSame(calls, [['close', 'Worker'], ['disconnectBlocking']])
+  t.strictSame(steps, [])
+  disconnected(new Error('lost'))
+  await time.settle()
+  t.strictSame(steps, ['waits for no job'])
   ended()
   await time.settle()
-  t.ok(left)
+  t.strictSame(steps, ['waits for no job', 'drained'])
   t.equal(await engine.request('default', async () => 'there'), 'there', 'the store is still asked')
 })
 
@@ -389,7 +401,7 @@ t.test('draining before the store was reached waits for nothing', async (t) => {
   const opening = engine.open()
   connection.reconnectsStopped = never
   const since = time.now
-  await engine.drainWorkers()
+  await engine.stopTaking()
   t.equal(time.now, since)
   await pass(5_000)
   await opening

@@ -1,14 +1,16 @@
+import { once } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Kind } from '../../lib/jobs/kinds'
 import { Runner } from '../../lib/jobs/runner'
 import { TICK } from '../../lib/jobs/schedules'
 import type { Stored } from '../../lib/jobs/serialization'
-import { logged, nextTask, readyApp, untilAborted } from '../fixtures/app'
+import { appWithTasks, logged, nextTask, readyApp, untilAborted } from '../fixtures/app'
 import { stored } from '../fixtures/engine'
 
-async function runnerOf (t: Test, handler: Kind['handler'], options: Partial<Kind['options']> = {}) {
+async function runnerOf (t: Test, handler: Kind['handler'], options: Partial<Kind['options']> = {}, boot = readyApp) {
   const { lines, logger } = logged('warn')
-  const app = await readyApp(t, {}, { logger })
+  const app = await boot(t, {}, { logger })
   const runner = new Runner(app, new Map([['kind', { app, handler, options: { queue: 'default', ...options } }]]))
   const rooms: string[] = []
   const parked: Array<[queue: string, job: Stored]> = []
@@ -28,6 +30,8 @@ function movable (more: object = {}) {
   return { moved, job: stored({ moveToDelayed: async (at: number, token: string) => { moved.push([at, token]) }, ...more }) }
 }
 
+/** Nothing waits for jobs. */
+const LEFT = Promise.resolve()
 const RELEASED = { name: 'DelayedError', message: 'released' }
 
 t.test('a handler is told of its job, and what it returns is the result', async (t) => {
@@ -220,7 +224,7 @@ t.test('a job that comes when the process leaves is handed back, for another to 
   const { runner } = await runnerOf(t, async () => t.fail('it ran'))
   const updates: unknown[] = []
   const { job, moved } = movable({ updateData: async (data: unknown) => { updates.push(data) } })
-  runner.leave()
+  runner.leave(LEFT)
   const since = Date.now()
   await t.rejects(runner.process('default', job, 'token'), RELEASED)
   t.match(moved, [[Number, 'token']])
@@ -322,7 +326,7 @@ t.test('when the process leaves, jobs may finish, but for those of kinds that ar
   await started
   t.equal(waiting.runner.count('default'), 1)
   t.equal(waiting.runner.count('other'), 0)
-  waiting.runner.leave()
+  waiting.runner.leave(LEFT)
   release('result')
   t.equal(await outcome, 'result')
   t.same(waiting.rooms, ['default'])
@@ -332,9 +336,38 @@ t.test('when the process leaves, jobs may finish, but for those of kinds that ar
   const start = nextTask(cancelled.app)
   const released = t.rejects(cancelled.runner.process('default', job, 'token'), RELEASED)
   await start
-  cancelled.runner.leave()
+  let leave = (): void => {}
+  cancelled.runner.leave(new Promise<void>((resolve) => { leave = resolve }))
+  await once(cancelled.app.tasks, 'end')
+  await nextTurn()
+  t.equal(moved.length, 0, 'this process still waits for jobs, and would get the notice of this one')
+  leave()
   await released
   t.equal(moved.length, 1)
+})
+
+t.test('a job with a lease is not stopped by the closeTimeout of tasks', async (t) => {
+  let drained = (): void => {}
+  const { app, runner } = await runnerOf(t, untilAborted, {}, async (t, _options, server) => {
+    const app = await appWithTasks(t, { closeTimeout: 1 }, server)
+    // As of the jobs plugin, which waits for its jobs here.
+    app.addHook('onClose', () => new Promise<void>((resolve) => { drained = resolve }))
+    await app.ready()
+    return app
+  })
+  const { job, moved } = movable({ data: { name: 'a', data: {}, ttl: 60_000 } })
+  const started = nextTask(app)
+  const released = t.rejects(runner.process('default', job, 'token'), RELEASED)
+  const [task] = await started
+  const own = app.addTask(untilAborted, { ttl: 60_000, onClose: 'wait' })
+  const closed = app.close()
+  await t.rejects(Promise.resolve(own), { code: 'FST_ERR_TASK_CANCELLED' })
+  t.equal(task.state, 'running')
+  runner.stopAll()
+  await released
+  t.equal(moved.length, 1)
+  drained()
+  await closed
 })
 
 t.test('what a handler returns after it was told to stop for another process is its result', async (t) => {
