@@ -16,7 +16,7 @@ const MAX_INTERVAL = 2_000
 const MAX_REQUESTS = 200
 
 /** What every process is told of a job that is to stop. `removed`: it waited, and is no longer in its queue. */
-interface StopRequest { id: string, reason: Reason, removed?: boolean }
+export interface StopRequest { id: string, reason: Reason, retries?: number, removed?: boolean }
 
 interface Parts {
   engine: Engine
@@ -49,10 +49,11 @@ export class Canceller {
    * @throws FST_ERR_JOB_CANCEL_TIMEOUT when it still runs after the time-out; the request stands
    */
   async cancel (located: Located, reason: unknown): Promise<void> {
-    const { queue, stored: { id, data: { name, cancel = serializeReason(reason) } } } = located
+    const { queue, stored: { id, data: { name, retries, cancel = serializeReason(reason) } } } = located
+    const stop: StopRequest = { id: id!, reason: cancel, retries }
     const place = await this.#remove(located, cancel)
     if (place === 'ended') return
-    if (place === 'removed') return this.#publish(queue, { id: id!, reason: cancel, removed: true })
+    if (place === 'removed') return this.#publish(queue, { ...stop, removed: true })
     const { ended, abandon } = this.#completions.wait({ queue, id: id!, name, attempts: startsOf(located.stored) }, { isLive: true })
     const stopped = ended.then(() => true, (error) => {
       if (error instanceof FST_ERR_JOB_RECORD_GONE) return true
@@ -61,7 +62,7 @@ export class Canceller {
     // It is looked at only now and then.
     stopped.catch(() => {})
     try {
-      await this.#publish(queue, { id: id!, reason: cancel })
+      await this.#publish(queue, stop)
       // From now on: a cancel among many may have taken long to get here.
       const until = timers.now() + this.#timeout
       for (let interval = INTERVAL; ; interval = Math.min(interval * 2, MAX_INTERVAL)) {
@@ -72,7 +73,7 @@ export class Canceller {
           if (await this.#engine.request(queue, (engineQueue) => readOutcome(engineQueue, id!)) !== 'live') return
           throw new FST_ERR_JOB_CANCEL_TIMEOUT(name, this.#timeout)
         }
-        await this.#publish(queue, { id: id!, reason: cancel })
+        await this.#publish(queue, stop)
       }
     } finally {
       abandon()

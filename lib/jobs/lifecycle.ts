@@ -65,11 +65,11 @@ export class JobsLifecycle {
     const { events } = this.#engine
     events.on('working', (queue) => this.#misrouted.announce(queue))
     events.on('cancel', ({ queue, requests }) => {
-      for (const { id, reason, removed } of readStopRequests(requests)) {
-        this.#runner.cancel(id, reason)
-        if (removed !== true) continue
-        this.#completions.onRemoved(queue, id, deserializeReason(reason))
-        this.events.onRemoved(queue, id)
+      for (const request of readStopRequests(requests)) {
+        this.#runner.cancel(request)
+        if (request.removed !== true) continue
+        this.#completions.onRemoved(queue, request.id, deserializeReason(request.reason))
+        this.events.onRemoved(queue, request.id)
       }
     })
     events.on('heartbeat', ({ jobId }) => this.#runner.heartbeat(jobId))

@@ -120,9 +120,9 @@ export class JobRegistry {
     try {
       await this.#outcomes.forget(queue, stored.id!)
       // It was to start by then, or was cancelled, the last time.
-      const { cancel, expiresAt, ...payload } = stored.data
+      const { cancel, expiresAt, retries = 0, ...payload } = stored.data
       await request(async () => {
-        if (cancel !== undefined || expiresAt !== undefined) await stored.updateData(payload)
+        await stored.updateData({ ...payload, retries: retries + 1 })
         await stored.retry('failed', { resetAttemptsMade: true })
       })
     } catch (error) {

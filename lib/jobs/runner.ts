@@ -5,6 +5,7 @@ import { redactError } from '../shared/redaction'
 import { kStoppedByJobs, type StoppedByJobs } from '../shared/stopped-by-jobs'
 import { timers } from '../shared/timers'
 import { logThrown } from '../shared/thrown'
+import type { StopRequest } from './canceller'
 import { JobLog } from './job-log'
 import { isOurs } from './ended'
 import type { Expiries } from './expiries'
@@ -47,7 +48,7 @@ export class Runner {
   expiries!: Pick<Expiries, 'unmark'>
   private readonly running = new Map<string, Running>()
   private readonly byTask = new WeakMap<Task, Running>()
-  private readonly pendingCancels = new Map<string, Reason>()
+  private readonly pendingCancels = new Map<string, StopRequest>()
   /** Set once this process takes no more jobs: when nothing here waits for one. */
   private stoppedTaking: Promise<unknown> | undefined = undefined
 
@@ -73,7 +74,7 @@ export class Runner {
     if (kind === undefined) return this.releaseToOther(queue, job, token)
     const problem = findProblem(job.data)
     if (problem !== undefined) throw final(new FST_ERR_JOB_INVALID_RECORD(problem))
-    const { name, cancel = this.pendingCancels.get(job.id!) } = job.data
+    const { name, cancel = this.pendingCancelOf(job) } = job.data
     if (cancel !== undefined) throw cancellation(name, deserializeReason(cancel))
 
     let entry: Running
@@ -183,14 +184,20 @@ export class Runner {
 
   // --- what the fleet says ---
 
-  cancel (id: string, reason: Reason): void {
+  cancel (request: StopRequest): void {
+    const { id, reason } = request
     const entry = this.running.get(id)
     if (entry !== undefined) {
-      entry.task.cancel(deserializeReason(reason))
+      if (isFor(request, entry.job)) entry.task.cancel(deserializeReason(reason))
       return
     }
-    this.pendingCancels.set(id, reason)
+    this.pendingCancels.set(id, request)
     if (this.pendingCancels.size > MAX_PENDING_CANCELS) this.pendingCancels.delete(this.pendingCancels.keys().next().value!)
+  }
+
+  private pendingCancelOf (job: Stored): Reason | undefined {
+    const request = this.pendingCancels.get(job.id!)
+    return request !== undefined && isFor(request, job) ? request.reason : undefined
   }
 
   heartbeat (id: string): void {
@@ -237,6 +244,11 @@ function isFirst (job: Stored): boolean {
 function refuseLate (job: Stored): void {
   const { name, cancel } = job.data
   if (cancel === undefined && isTooLate(job)) throw cancellation(name, new FST_ERR_JOB_EXPIRED(name))
+}
+
+/** Whether the job was not retried since. */
+function isFor ({ retries = 0 }: StopRequest, { data }: Stored): boolean {
+  return retries === (data.retries ?? 0)
 }
 
 /** BullMQ counts each time that a process takes the job. */

@@ -19,6 +19,8 @@ export interface Payload {
   expiresAt?: number
   /** How often it came to a process that could not start it. */
   misrouted?: number
+  /** How often it was retried after its end: a request to stop is for the run that it was made for. */
+  retries?: number
 }
 
 export type Stored = EngineJob<Payload, unknown, string>

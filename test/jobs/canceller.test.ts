@@ -37,6 +37,12 @@ for (const state of ['delayed', 'prioritized', 'waiting']) {
   })
 }
 
+t.test('a request to stop says for which of the retries it is', async (t) => {
+  const { registry, requests } = partsOf({ state: 'delayed', data: { name: 'a', data: {}, retries: 2 } })
+  t.equal(await Promise.all([registry.cancel('a', 'why'), pass(2)]).then(([cancelled]) => cancelled), true)
+  t.strictSame(requests(), [{ id: 'id', reason: { value: 'why' }, retries: 2, removed: true }])
+})
+
 t.test('a running job is flagged first and told to stop, again and again, until it has', async (t) => {
   const { registry, queue, requests, events } = partsOf({ state: 'active' }, 5_000)
   const cancelled = registry.cancel('a', 'why')

@@ -8,7 +8,7 @@ import fastifyJobs from '../../lib/jobs/index'
 import { eventually } from '../fixtures/fleet'
 import { testJobsContract } from '../fixtures/jobs-contract'
 import { freePort, startRedis, type Server } from '../fixtures/redis'
-import { appWithTasks, nextTask } from '../fixtures/app'
+import { appWithTasks, nextTask, untilAborted } from '../fixtures/app'
 
 t.setTimeout(170_000)
 
@@ -20,6 +20,7 @@ t.test('jobs on Redis', async (t) => {
   }
   await t.test('an app that has closed does not hold the process', (t) => holdsNothing(t, server))
   await t.test('a Redis that goes while the app boots is reached later, by no more connections than are needed', (t) => goesWhileBooting(t, server))
+  await t.test('a job that is handed back is not left to the blocking read of an idle process', (t) => isHandedBackAtOnce(t, server))
   await t.test('a result that Redis does not take for a while is noted later', (t) => takesNoResult(t, server))
   await t.test('a Redis that takes no writes is not asked without a pause', (t) => isNotAskedWithoutPause(t, server))
   await testJobsContract(t, server, { races: 300 })
@@ -40,6 +41,34 @@ async function holdsNothing (t: Test, server: Server): Promise<void> {
   t.equal(await (await app.addJob('double', 2)).wait(), 4)
   await app.close()
   t.equal(timers(), before)
+}
+
+async function isHandedBackAtOnce (t: Test, server: Server): Promise<void> {
+  let started = (_pid: string): void => {}
+  const member = async (name: string): Promise<FastifyInstance> => {
+    const app = await appWithTasks(t)
+    await app.register(fastifyJobs, { connection: server.connection, queue: 'handed-back' })
+    app.defineJob('kind', (app, task) => {
+      started(name)
+      return untilAborted(app, task)
+    }, { onClose: 'cancel' })
+    await app.ready()
+    return app
+  }
+  const next = (): Promise<string> => new Promise((resolve) => { started = resolve })
+  // It waits for more jobs, and longer than the idle one.
+  const leaver = await member('leaver')
+  const first = next()
+  await leaver.addJob('kind', 1)
+  t.equal(await first, 'leaver')
+  const idle = await member('idle')
+  await sleep(300)
+  const again = next()
+  const since = Date.now()
+  await leaver.close()
+  t.equal(await again, 'idle')
+  t.ok(Date.now() - since < 1_000, `after ${Date.now() - since} ms`)
+  await idle.close()
 }
 
 async function goesWhileBooting (t: Test, server: Server): Promise<void> {

@@ -324,7 +324,7 @@ t.test('retrying', async (t) => {
     events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
     await outcomes.flush()
     t.match(await registry.retry('a'), { id: 'id', name: 'a', state: 'pending', error: undefined, endedAt: undefined, startedAt: undefined })
-    t.strictSame(queue.entries.get('id')!.data, { name: 'a', data: { n: 1 }, ttl: 5 }, 'nobody cancels it any more')
+    t.strictSame(queue.entries.get('id')!.data, { name: 'a', data: { n: 1 }, ttl: 5, retries: 1 }, 'nobody cancels it any more')
     t.equal(queue.keys.get('a'), 'id')
     t.same(await outcomes.find('default', ['id']), new Map(), 'how it ended before is no evidence')
     await t.rejects(registry.retry('a'), { code: 'FST_ERR_JOB_NAME_IN_USE' })

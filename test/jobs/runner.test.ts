@@ -125,8 +125,8 @@ t.test('a job is cancelled where it runs, for the reason that was sent', async (
   const started = nextTask(app)
   const outcome = runner.process('default', stored()).catch((error) => error)
   const [task] = await started
-  runner.cancel('unknown', {})
-  runner.cancel('id', { error: { name: 'RangeError', message: 'enough', code: 'E_ENOUGH' } })
+  runner.cancel({ id: 'unknown', reason: {} })
+  runner.cancel({ id: 'id', reason: { error: { name: 'RangeError', message: 'enough', code: 'E_ENOUGH' } } })
   t.match(task.signal.reason, { name: 'RangeError', message: 'enough', code: 'E_ENOUGH' })
   t.match(await outcome, { name: 'UnrecoverableError', message: "Job 'a' was cancelled", stack: /^JobCancelled \[E_ENOUGH\]/ })
   t.same(lines, [], 'and is no failure')
@@ -140,18 +140,34 @@ t.test('a job is cancelled where it runs, for the reason that was sent', async (
 
 t.test('a cancel that comes before its job, or with it, keeps it from starting', async (t) => {
   const { runner } = await runnerOf(t, async () => t.fail('it ran'))
-  runner.cancel('id', { error: { name: 'Error', message: 'early', code: 'E_EARLY' } })
+  runner.cancel({ id: 'id', reason: { error: { name: 'Error', message: 'early', code: 'E_EARLY' } } })
   await t.rejects(runner.process('default', stored()), { name: 'UnrecoverableError', stack: /^JobCancelled \[E_EARLY\]/ })
   const flagged = stored({ data: { name: 'a', cancel: { error: { name: 'Error', message: 'flagged', code: 'E_FLAGGED' } } } })
   await t.rejects(runner.process('default', flagged), { name: 'UnrecoverableError', stack: /^JobCancelled \[E_FLAGGED\]/ })
   t.same(runner.names, [])
 })
 
+t.test('a cancel is for the run that it was made for, and not for a later one that was retried', async (t) => {
+  const { app, runner } = await runnerOf(t, untilAborted)
+  const retried = stored({ data: { name: 'a', data: {}, retries: 2 } })
+  for (const retries of [undefined, 1, 3]) runner.cancel({ id: 'id', reason: {}, retries })
+  const started = nextTask(app)
+  const outcome = runner.process('default', retried).catch((error) => error)
+  const [task] = await started
+  for (const retries of [undefined, 1, 3]) runner.cancel({ id: 'id', reason: {}, retries })
+  t.equal(task.state, 'running')
+  runner.cancel({ id: 'id', reason: { value: 'why' }, retries: 2 })
+  t.equal(task.signal.reason, 'why')
+  t.match(await outcome, { message: "Job 'a' was cancelled" })
+  runner.cancel({ id: 'id', reason: {}, retries: 2 })
+  t.match(await runner.process('default', retried).catch((error) => error), { message: "Job 'a' was cancelled" })
+})
+
 t.test('of the cancels that come before their jobs a bounded number is kept', async (t) => {
   const { runner } = await runnerOf(t, async () => 'ran')
-  for (let i = 0; i < 1_000; i++) runner.cancel(`id-${i}`, {})
+  for (let i = 0; i < 1_000; i++) runner.cancel({ id: `id-${i}`, reason: {} })
   await t.rejects(runner.process('default', stored({ id: 'id-0' })), { name: 'UnrecoverableError' })
-  runner.cancel('id-1000', {})
+  runner.cancel({ id: 'id-1000', reason: {} })
   t.equal(await runner.process('default', stored({ id: 'id-0' })), 'ran')
   await t.rejects(runner.process('default', stored({ id: 'id-1' })), { name: 'UnrecoverableError' })
 })
@@ -167,7 +183,7 @@ t.test('a heartbeat renews the lease of the job that runs here', async (t) => {
   t.equal(beats, 0)
   runner.heartbeat('id')
   t.equal(beats, 1)
-  runner.cancel('id', {})
+  runner.cancel({ id: 'id', reason: {} })
   await outcome
 })
 
@@ -412,7 +428,7 @@ t.test('a job that fails after it was cancelled is not tried again', async (t) =
   const started = nextTask(app)
   const outcome = t.rejects(runner.process('default', stored()), { name: 'UnrecoverableError', message: 'of its own' })
   await started
-  runner.cancel('id', {})
+  runner.cancel({ id: 'id', reason: {} })
   await outcome
   t.match(lines.at(-1), { msg: 'Job failed', err: { message: 'of its own' } })
 })
