@@ -24,7 +24,7 @@ async function main (): Promise<void> {
 
   const address = await listen(Number(process.env.PORT ?? 3000))
   if (address === undefined) return
-  closeWithGrace({ delay: 20_000 }, async ({ err }) => {
+  closeWithGrace({ delay: 35_000 }, async ({ err }) => {
     if (err !== undefined) app.log.error(err)
     await app.close()
     console.log('Closed: every task has stopped')

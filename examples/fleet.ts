@@ -38,7 +38,7 @@ async function member (connection: string, worker: boolean): Promise<FastifyInst
   return app
 }
 
-/** The page, for everybody: a real app has a hook there that asks who it is. */
+/** The dashboard, open to everybody: a real app needs an authentication hook here. */
 async function listen (app: FastifyInstance): Promise<void> {
   await app.register(dashboard, { prefix: '/fleet', serve: ['tasks', 'jobs'], onRequest: [] })
   say(`the page: ${await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3000) })}/fleet`)

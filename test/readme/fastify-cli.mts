@@ -34,7 +34,7 @@ try {
   const args = block.trim().replace('app.js', 'app.mjs').split(' ').slice(1)
   assert.doesNotMatch(await output(['start', 'app.mjs'], {}), /finished/)
   assert.match(await output(args, {}), /finished/)
-  assert.match(await output(['start', 'app.mjs'], { FASTIFY_CLOSE_GRACE_DELAY: '20000' }), /finished/)
+  assert.match(await output(['start', 'app.mjs'], { FASTIFY_CLOSE_GRACE_DELAY: '35000' }), /finished/)
 } finally {
   rmSync(folder, { recursive: true })
 }

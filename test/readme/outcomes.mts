@@ -1,3 +1,2 @@
-import { setTimeout } from 'node:timers/promises'
 await app.ready()
 // --- the block ---

@@ -6,6 +6,7 @@ if (redis === undefined) {
 }
 const { host, port } = redis.connection as { host: string, port: number }
 process.env.REDIS_URL = `redis://${host}:${port}`
+const onRequest = async (): Promise<void> => {}
 // --- the block ---
 await app.ready()
 const other = Fastify()
