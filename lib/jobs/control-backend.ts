@@ -94,7 +94,8 @@ export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents
   }
 
   async function * matching (filter: ControlFilter): AsyncGenerator<Job, void> {
-    for await (const job of open().list()) if (matches(job, filter)) yield job
+    const { names } = filter
+    for await (const job of names === undefined ? open().list() : open().listNamed(names)) if (matches(job, filter)) yield job
   }
 
   /** @returns whether it has stopped in time */

@@ -46,6 +46,14 @@ export class Lookup {
     return located !== undefined && isLive(located) ? located : undefined
   }
 
+  /** The live jobs of the name: each queue may have one. */
+  async allLiveByName (name: string): Promise<Located[]> {
+    const held = (await this.#inEachQueue((queue) => this.#holderOf(queue, name))).filter(isLive)
+    if (held.length > 0) return held
+    const live = await this.liveByName(name)
+    return live === undefined ? [] : [live]
+  }
+
   async #holderOf (queue: string, name: string): Promise<Located | undefined> {
     const id = await this.#engine.request(queue, (engineQueue) => holderOf(engineQueue, name))
     return id === null ? undefined : this.read(queue, id)

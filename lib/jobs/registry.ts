@@ -20,6 +20,9 @@ import { waitFor } from './waiting'
 /** Jobs that a purge removes with one request: it takes long in all, and each of them is to be answered soon. */
 const PURGE_SLICE = 5_000
 
+/** Names that are looked up at once. */
+const NAMES_SLICE = 100
+
 const COUNTED = ['waiting', 'prioritized', 'delayed', 'paused', 'active', 'completed', 'failed'] as const
 
 interface Parts {
@@ -191,6 +194,15 @@ export class JobRegistry {
 
   list (): AsyncGenerator<Job, void> {
     return liveJobs({ engine: this.#engine, expiries: this.#expiries }, this)
+  }
+
+  /** The live jobs of these names. It costs as much as there are names, however many jobs are live. */
+  async * listNamed (names: readonly string[]): AsyncGenerator<Job, void> {
+    const unique = [...new Set(names)]
+    for (let i = 0; i < unique.length; i += NAMES_SLICE) {
+      const located = await Promise.all(unique.slice(i, i + NAMES_SLICE).map((name) => this.#lookup.allLiveByName(name)))
+      for (const one of located.flat()) yield this.#jobOf(one)!
+    }
   }
 
   page (query: JobQuery): Promise<{ jobs: Job[], next?: string }> {

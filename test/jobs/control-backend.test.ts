@@ -41,6 +41,22 @@ t.test('jobs are listed in pages, and those that match', async (t) => {
   await t.rejects(async () => { await backend.list({ limit: 2, after: 'x' }) }, { statusCode: 400, code: 'FST_ERR_TASK_INVALID_CURSOR' })
 })
 
+t.test('live jobs of given names are looked up, and not sought among all', async (t) => {
+  const names = Array.from({ length: 150 }, (_, i) => `n:${i}`)
+  const { backend, registry, queue, keep } = backendWith(...names.map((name) => named(name)), named('done', failed), named('revived', failed))
+  await keep('done', 'revived')
+  // By another tool, which does not know of names.
+  await queue.stored('revived').retry()
+  for (const name of names) queue.keys.set(name, name)
+  queue.getBackend().getRanges = async () => t.fail('all are read') as never
+  const found = []
+  for await (const { name } of registry.listNamed([...names, 'n:7', 'done', 'revived', 'nobody', ''])) found.push(name)
+  t.same(found, [...names, 'revived'])
+  t.same(await backend.cancelAll({ names: ['n:1', 'n:2', 'nobody'], q: '2' }), { cancelled: 1, remaining: [] })
+  t.notOk(queue.entries.has('n:2'))
+  t.ok(queue.entries.has('n:1') && queue.entries.has('revived'))
+})
+
 t.test('what goes wrong with a page is thrown as it is', async (t) => {
   const { backend, queue } = backendWith({})
   queue.getBackend().getRanges = async () => { throw new Error('away') }
