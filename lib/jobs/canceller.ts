@@ -7,6 +7,7 @@ import type { Located } from './lookup'
 import { isEnded } from './names'
 import { removalOf } from './ended'
 import type { Outcomes } from './outcomes'
+import { readList } from './read-list'
 import { serializeReason, startsOf, type Reason } from './serialization'
 
 /** A request to stop is repeated, less and less often: its event can be lost, or come before its job. In ms. */
@@ -133,12 +134,12 @@ async function isTrueWithin (promise: Promise<boolean>, ms: number): Promise<boo
 const MISSING = -1
 const OF_SCHEDULER = -8
 
-/** Those of an event; none of one that another tool has published. */
+/** Those of an event. */
 export function readStopRequests (requests: unknown): StopRequest[] {
-  try {
-    const list: unknown = JSON.parse(requests as string)
-    return Array.isArray(list) ? list.filter(({ id, reason }) => typeof id === 'string' && typeof reason === 'object' && reason !== null) : []
-  } catch {
-    return []
-  }
+  return readList(requests).filter(isStopRequest)
+}
+
+function isStopRequest (value: unknown): value is StopRequest {
+  const { id, reason } = (value ?? {}) as Partial<StopRequest>
+  return typeof id === 'string' && typeof reason === 'object' && reason !== null
 }

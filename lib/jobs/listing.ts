@@ -62,7 +62,6 @@ export interface JobQuery {
   limit: number
   after?: string
   states?: readonly TaskState[]
-  queue?: string
   matches: (job: Job) => boolean
 }
 
@@ -70,15 +69,13 @@ export interface JobQuery {
 interface Cursor { queue: number, section: number, offset: number, last: string[] }
 
 /** A page of the jobs that match, with the cursor of the next. @throws `RangeError` for a cursor that is none */
-export async function pageOfJobs (source: Source, owner: JobOwner, query: JobQuery): Promise<{ jobs: Job[], next?: string }> {
+export async function pageOfJobs (source: Source, owner: JobOwner, { limit, after, states, matches }: JobQuery): Promise<{ jobs: Job[], next?: string }> {
   const { engine } = source
-  const { limit, after, states, matches } = query
-  const queues = query.queue === undefined ? engine.queues : engine.queues.filter((queue) => queue === query.queue)
   const cursor = after === undefined ? { queue: 0, section: 0, offset: 0, last: [] } : readCursor(after)
   const jobs: Job[] = []
   let examined = 0
-  for (; cursor.queue < queues.length; cursor.queue++, cursor.section = 0) {
-    const queue = queues[cursor.queue]
+  for (; cursor.queue < engine.queues.length; cursor.queue++, cursor.section = 0) {
+    const queue = engine.queues[cursor.queue]
     for (; cursor.section < SECTIONS.length; cursor.section++, cursor.offset = 0, cursor.last = []) {
       const section = SECTIONS[cursor.section]
       if (states !== undefined && !STATES[section].some((state) => states.includes(state))) continue
@@ -103,7 +100,7 @@ export async function pageOfJobs (source: Source, owner: JobOwner, query: JobQue
 async function idsAfter (engineQueue: Queue, section: Section, cursor: Cursor, count: number): Promise<string[]> {
   const backend = engineQueue.getBackend()
   const read = async (start: number, end: number): Promise<string[]> => (await backend.getRanges([section as 'active'], start, end - 1, false) as unknown as string[][])[0]
-  const margin = cursor.last.length === 0 ? 0 : cursor.last.length
+  const margin = cursor.last.length
   let start = Math.max(0, cursor.offset - margin)
   let ids = await read(start, start + margin + count)
   if (margin > 0 && !ids.includes(cursor.last.at(-1)!)) {

@@ -1,5 +1,6 @@
 import type { Engine } from './engine'
 import type { Kinds } from './kinds'
+import { readList } from './read-list'
 import type { Stored } from './serialization'
 import { timers } from '../shared/timers'
 
@@ -33,8 +34,8 @@ export class MisroutedJobs {
   /** @param hasRoom whether this process could start another job of the queue */
   constructor (private readonly engine: Engine, private readonly kinds: Pick<Kinds, 'get' | 'namesOf'>, private readonly hasRoom: (queue: string) => boolean) {
     const { events } = engine
-    events.on('parked', ({ queue, kinds }) => this.#onParked(queue, JSON.parse(kinds)))
-    events.on('room', ({ queue, kinds }) => this.#onRoom(queue, JSON.parse(kinds)))
+    events.on('parked', ({ queue, kinds }) => this.#onParked(queue, readKinds(kinds)))
+    events.on('room', ({ queue, kinds }) => this.#onRoom(queue, readKinds(kinds)))
   }
 
   /** @returns when a job is to come back that is put back, in ms since the epoch */
@@ -128,6 +129,10 @@ export class MisroutedJobs {
     timers.clearTimeout(this.#asking)
     this.#asking = undefined
   }
+}
+
+function readKinds (kinds: unknown): string[] {
+  return readList(kinds).filter((kind) => typeof kind === 'string')
 }
 
 /** How often the job came to a process without its kind, as far as that matters. */

@@ -52,10 +52,10 @@ export class Schedules {
   async add (name: string, options: JobScheduleOptions): Promise<JobSchedule> {
     checkText('name', name)
     checkName(name)
-    const { kind, data, every, pattern, tz, limit, startDate, endDate, expiresIn, ...jobOptions } = checkScheduleOptions(options)
+    const { kind, data, every, pattern, tz, limit, startDate, endDate, ...jobOptions } = checkScheduleOptions(options)
     checkTimes({ every, pattern, tz, endDate })
     const { queue, payload, options: { jobId, deduplication, ...engineOptions } } = this.#adder.draft(kind, data, { ...jobOptions, name })
-    const template: Template = { schedule: name, kind, payload, options: engineOptions, stamp: 0, ...omitUndefined({ expiresIn: expiresIn ?? lifetimeOf(payload) }) }
+    const template: Template = { schedule: name, kind, payload, options: engineOptions, stamp: 0, ...omitUndefined({ expiresIn: lifetimeOf(payload) }) }
     delete payload.expiresAt
     const repeat = omitUndefined({ every, pattern, tz, limit, startDate, endDate })
     // Again, if those that were made at once in several queues have all been removed.
@@ -136,7 +136,7 @@ function hasFurtherTime ({ next, limit = Infinity, iterationCount = 0, endDate =
   return (next ?? Infinity) > now || (iterationCount < limit && endDate > now)
 }
 
-/** How long the kind of a job lets it wait. */
+/** How long the job may wait, from when it is added. */
 function lifetimeOf ({ expiresAt }: Draft['payload']): number | undefined {
   return expiresAt === undefined ? undefined : Math.max(1, expiresAt - Date.now())
 }

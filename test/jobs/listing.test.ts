@@ -146,11 +146,9 @@ t.test('a search looks at no more than a thousand records for a page, and goes o
   t.same(await walk(queue, { matches }), ['waiting-7'])
 })
 
-t.test('the jobs of one queue are listed', async (t) => {
+t.test('the jobs of all queues are listed', async (t) => {
   const { registry } = registryOn([queueOf({ waiting: 2 }), queueOf({ active: 1 }, 'second')])
-  t.same((await registry.page({ limit: 10, matches: all, queue: 'queue-1' })).jobs.map(({ name }) => name), ['active-0'])
   t.same((await registry.page({ limit: 10, matches: all })).jobs.length, 3)
-  t.same(await registry.page({ limit: 10, matches: all, queue: 'none' }), { jobs: [] })
 })
 
 t.test('records that are not ours are left out', async (t) => {

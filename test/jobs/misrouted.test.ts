@@ -87,6 +87,13 @@ t.test('a process that has the kind and room says so, and one without the kind s
   t.equal(published.length, 1)
 })
 
+t.test('what another tool has published under these names is passed over', async (t) => {
+  const { events, published } = misroutedOf(t, { kinds: ['special'] })
+  for (const kinds of [undefined, '{', '{}', 'null', '[null, 1]']) for (const event of ['parked', 'room']) events.emit(event, { queue: 'default', kinds })
+  await settled()
+  t.same(published, [])
+})
+
 t.test('a process that is full says that it has room when one of its jobs has ended', async (t) => {
   const { misrouted: jobs, events, published } = misroutedOf(t, { kinds: ['special', 'rare'], hasRoom: false })
   events.emit('parked', tell(['special']))
