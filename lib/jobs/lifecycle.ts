@@ -12,7 +12,7 @@ import { Expiries } from './expiries'
 import { Kinds } from './kinds'
 import { MisroutedJobs } from './misrouted'
 import { adoptForeignJobs } from './names'
-import { checkText, DEFAULT_QUEUE, type Settings } from './options'
+import { checkText, concurrencyOf, DEFAULT_QUEUE, type Settings } from './options'
 import { Outcomes } from './outcomes'
 import { JobRegistry } from './registry'
 import { retentionOf } from './retention'
@@ -59,9 +59,7 @@ export class JobsLifecycle {
     this.events = new JobEvents(this.#engine, (queue, id) => this.#registry.read(queue, id), app.log)
     adoptForeignJobs(this.#engine, this.#outcomes)
     this.#schedules = this.#runner.schedules = new Schedules(this.#engine, this.kinds, this.#expiries, app.log)
-    this.#misrouted = this.#runner.misrouted = new MisroutedJobs(this.#engine, this.kinds, (queue) => (
-      this.#runner.count(queue) < (settings.worked.get(queue)?.concurrency ?? 0)
-    ))
+    this.#misrouted = this.#runner.misrouted = new MisroutedJobs(this.#engine, this.kinds, (queue) => this.#runner.count(queue) < concurrencyOf(settings, queue))
     const { events } = this.#engine
     events.on('working', (queue) => this.#misrouted.announce(queue))
     events.on('cancel', ({ queue, requests }) => {

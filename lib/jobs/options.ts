@@ -128,6 +128,11 @@ export function checkPluginOptions (log: FastifyBaseLogger, registered: FastifyJ
   }
 }
 
+/** How many jobs of the queue this process may run at a time: none of one that it does not work. */
+export function concurrencyOf ({ worked }: Pick<Settings, 'worked'>, queue: string): number {
+  return worked.get(queue)?.concurrency ?? 0
+}
+
 /** @throws FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION */
 export function checkDefinition (kind: unknown, handler: unknown, options: JobDefinition = {}): JobDefinition {
   checkText('kind', kind)

@@ -3,7 +3,7 @@ import type { FastifyJobsOptions } from '../../types/job'
 import * as options from '../../lib/jobs/options'
 import { fakeLog } from '../fixtures/log'
 
-const { checkDefinition, checkJobOptions, checkSize, checkText, copyData } = options
+const { checkDefinition, checkJobOptions, checkSize, checkText, concurrencyOf, copyData } = options
 const { log, warnings } = fakeLog()
 const checkPluginOptions = (registered: FastifyJobsOptions | object): options.Settings => options.checkPluginOptions(log, registered as FastifyJobsOptions)
 
@@ -157,6 +157,8 @@ t.test('a process works the queues that it lists, as each of them or the plugin 
     ['default', { concurrency: 3 }], ['media', { concurrency: 7, limiter }], ['mail', { concurrency: 5 }], ['more', { concurrency: 7 }]
   ])
   t.strictSame([...checkPluginOptions({ connection: {}, concurrency: 7, limiter }).worked], [['default', { concurrency: 7, limiter }]])
+  const some = checkPluginOptions({ connection: {}, queues })
+  t.same(['default', 'media', 'other'].map((queue) => concurrencyOf(some, queue)), [3, 10, 0])
   const onlyAdds = checkPluginOptions({ connection: {}, worker: false, queues })
   t.strictSame([onlyAdds.listed, onlyAdds.worked.size], [Object.keys(queues), 0])
 })
