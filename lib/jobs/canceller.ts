@@ -16,7 +16,7 @@ const MAX_INTERVAL = 2_000
 /** Requests of one event. */
 const MAX_REQUESTS = 200
 
-/** What every process is told of a job that is to stop. `removed`: it waited, and is no longer in its queue. */
+/** Sent to every process, to stop a job. `removed`: it waited, and is no longer in its queue. */
 export interface StopRequest { id: string, reason: Reason, retries?: number, removed?: boolean }
 
 interface Parts {

@@ -13,7 +13,7 @@ const made = new WeakSet<Error>()
 /**
  * BullMQ takes an error of the store while it notes a result for the failure of the job, and forgets a failure that it could not
  * note, unless the connection was refused: then it tries again. All errors of a store that takes nothing for now are made such ones:
- * work that is done must not be told as failed, and none is done again for that.
+ * work that is done must not be reported as failed, nor be done again for that.
  */
 export function retryNoting (job: Stored): Stored {
   const { moveToCompleted, moveToFailed } = job

@@ -35,7 +35,7 @@ interface Waiting extends Awaited {
   readAt: number
   /** Since when there is neither record nor evidence. */
   goneSince: number | undefined
-  /** What the engine's event said of its failure. It has neither the code nor the cause. */
+  /** What BullMQ's event said of its failure. It has neither the code nor the cause. */
   failure: string | undefined
 }
 

@@ -33,7 +33,7 @@ export interface StoreConnection {
   close (): Promise<void>
 }
 
-/** What the engine is told by its connection. */
+/** What a connection reports to the engine. */
 export interface ConnectionEvents {
   log: FastifyBaseLogger
   /** Something went wrong; it is tried again. */

@@ -36,7 +36,7 @@ export function isOurs (job: Stored | undefined): job is Stored {
   return typeof data === 'object' && data !== null && typeof (data as { name?: unknown }).name === 'string'
 }
 
-/** The end of a job that a worker of this process has told the store of. */
+/** The end of a job that a worker of this process has reported to the store. */
 export function endOf (job: Stored, { result, error: thrown }: { result?: unknown, error?: Error }): Ended {
   const ended = { id: job.id!, name: job.data.name, kind: job.name, attempts: startsOf(job), createdAt: job.timestamp, startedAt: job.processedOn, endedAt: job.finishedOn! }
   if (thrown === undefined) return { ...ended, state: 'completed', ...resultOf(result) }
@@ -67,7 +67,7 @@ export function outcomeOf ({ name, state, result, resultOmitted, error, cause }:
   return { state, error: Object.assign(new FST_ERR_JOB_FAILED(message), { code }) }
 }
 
-/** What is undefined the engine keeps as `null`. */
+/** What is undefined BullMQ keeps as `null`. */
 function resultOf (result: unknown = null): Pick<Ended, 'result' | 'resultOmitted'> {
   const text = JSON.stringify(result) ?? 'null'
   return text.length > MAX_RESULT ? { resultOmitted: true } : { result: JSON.parse(text) }

@@ -91,7 +91,7 @@ export class Expiries {
     const { events } = this.#engine
     const job: Stored | undefined = await this.#engine.request(queue, (engineQueue) => engineQueue.getJob(id))
     if (!isOverdue(job)) return 'not overdue'
-    // Whoever is told of the end finds the job by its name at once.
+    // Whoever hears of the end finds the job by its name at once.
     events.emit('taken', { queue, job })
     await this.#outcomes.afterNoting(job, Promise.resolve())
     const token = randomUUID()

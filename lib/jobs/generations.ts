@@ -1,11 +1,11 @@
 import { timers } from '../shared/timers'
 import type { Engine, Queue } from './engine'
 
-/** The engine keeps completed and failed jobs apart, and forgets each kind by a rule of its own. So do the entries about them. */
+/** BullMQ keeps completed and failed jobs apart, and forgets each kind by a rule of its own. So do the entries about them. */
 export const FAMILIES = ['completed', 'failed'] as const
 export type Family = typeof FAMILIES[number]
 
-/** How many of a family the engine keeps, and for how long in ms; `Infinity` for no limit. */
+/** How many of a family BullMQ keeps, and for how long in ms; `Infinity` for no limit. */
 export interface Limits { count: number, age: number }
 
 /** A generation takes at least so many entries and lives for so long: who waits still finds what a purge or a tight limit has removed. */
@@ -27,9 +27,9 @@ interface Directory {
 }
 
 /**
- * Texts by name, in the engine's own store: fields of the metadata of queues that hold no job. BullMQ writes and reads many of
+ * Texts by name, in BullMQ's own store: fields of the metadata of queues that hold no job. BullMQ writes and reads many of
  * them in one request, and overwrites. They do not expire, so each family has two generations: the newest is written to, and when
- * it has grown to what the engine keeps, a newer one is begun and the oldest dropped whole.
+ * it has grown to what BullMQ keeps, a newer one is begun and the oldest dropped whole.
  */
 export class Generations {
   readonly #engine: Pick<Engine, 'request'>

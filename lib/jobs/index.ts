@@ -19,7 +19,7 @@ declare module 'fastify' {
      */
     defineJob<K extends types.JobKind<Kinds>>(kind: K, handler: types.JobHandler<types.JobData<Kinds, K>, types.JobResult<Kinds, K>>, options?: types.JobDefinition): void
     /**
-     * Adds a job: work that any process of the fleet may run. Resolves once the engine has stored it; does not wait for its end.
+     * Adds a job: work that any process of the fleet may run. Resolves once BullMQ has stored it; does not wait for its end.
      * @throws FST_ERR_JOB_NAME_IN_USE, FST_ERR_JOB_UNKNOWN_KIND, FST_ERR_JOB_INVALID_DATA, FST_ERR_JOB_INVALID_TEXT, FST_ERR_JOB_INVALID_OPTION,
      * FST_ERR_JOBS_NOT_READY, FST_ERR_JOBS_CLOSED; then nothing was stored. FST_ERR_JOB_ENGINE_UNAVAILABLE
      */
@@ -69,7 +69,7 @@ declare module 'fastify' {
     pauseJobs(queue?: string): Promise<void>
     /** @throws FST_ERR_JOB_UNKNOWN_QUEUE */
     resumeJobs(queue?: string): Promise<void>
-    /** How many jobs the queue has, or all queues have together, in each of the engine's states. @throws FST_ERR_JOB_UNKNOWN_QUEUE */
+    /** How many jobs the queue has, or all queues have together, in each of BullMQ's states. @throws FST_ERR_JOB_UNKNOWN_QUEUE */
     jobCounts(queue?: string): Promise<types.JobCounts>
     /**
      * `'start'`, `'progress'` and `'end'` of the jobs of the fleet, each with the job. Costs nothing without listeners. On PostgreSQL

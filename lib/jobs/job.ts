@@ -47,7 +47,7 @@ export function fieldsOf (queue: string, stored: Stored, engineState: string): J
     progress: stored.progress as TaskProgress,
     attempts,
     createdAt: stored.timestamp,
-    // The engine's time is that of a process taking it, be it one without its kind.
+    // BullMQ's time is that of a process taking it, be it one without its kind.
     startedAt: attempts > 0 ? stored.processedOn ?? undefined : undefined,
     endedAt: stored.finishedOn ?? undefined,
     ttl,
@@ -74,7 +74,7 @@ export function fieldsOfEnded (queue: string, ended: Ended): JobFields {
   return { id, name, kind, queue, attempts, createdAt, startedAt, endedAt, ...outcomeOf(ended) ?? { state } }
 }
 
-/** A job as it was when the engine was asked. */
+/** A job as it was when BullMQ was asked. */
 export class Job implements PublicJob<any> {
   readonly id: string
   readonly name: string

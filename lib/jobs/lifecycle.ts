@@ -38,7 +38,7 @@ export class JobsLifecycle {
   #phase: 'booting' | 'open' | 'closed' = 'booting'
   #drained: Promise<unknown> | undefined = undefined
   #closeTimer: NodeJS.Timeout | undefined = undefined
-  /** When what runs here has been told to stop. */
+  /** Settles when the jobs that still run here have been asked to stop. */
   readonly #stopped = withResolvers()
 
   /** @throws FST_ERR_JOB_MISSING_PACKAGE */

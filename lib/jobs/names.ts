@@ -6,7 +6,7 @@ import type { Outcomes } from './outcomes'
 import { startsOf, type Stored } from './serialization'
 import { startsBefore } from './taker'
 
-// A name belongs to the job that has BullMQ's deduplication key of it. The engine gives the key when a job is added with it, and
+// A name belongs to the job that has BullMQ's deduplication key of it. BullMQ gives the key when a job is added with it, and
 // takes it back when the job ends or is removed. Nothing of it gives the key to a job that is there already.
 
 /** Ids that this plugin gives. Of other jobs it is not known whether they have their keys; those of a scheduler's ticks have none. */
@@ -106,7 +106,7 @@ export async function releaseName (engineQueue: Queue, { id, data: { name } }: S
 }
 
 /**
- * Gives jobs their names that other tools have added or set going again: `queue.add` without a key, the engine's own retry.
+ * Gives jobs their names that other tools have added or set going again: `queue.add` without a key, BullMQ's own retry.
  * Every process of the fleet does it; the first wins, and the others find it done.
  */
 export function adoptForeignJobs (engine: Engine, outcomes: Outcomes): void {

@@ -8,7 +8,7 @@ import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjec
 const retention: OptionCheck = ['true, false, a count, or { age in s, count }',
   (value) => boolean[1](value) || integer(0)[1](value) || isObjectOf(value, { age: integer(0), count: integer(0), limit: integer(0) })]
 
-/** What the engine takes for a job. It checks little by itself, and late. */
+/** What BullMQ takes for a job. It checks little by itself, and late. */
 const ENGINE_JOB_OPTIONS: OptionChecks = {
   attempts: integer(1),
   backoff: ["a number of ms or { type: 'fixed' or 'exponential', delay in ms, jitter from 0 to 1 }", (value) => integer(0)[1](value) || isBackoff(value)],
@@ -24,7 +24,7 @@ const ENGINE_JOB_OPTIONS: OptionChecks = {
   timestamp: ['ms since the epoch', (value) => Number.isSafeInteger(value) && (value as number) > 0]
 }
 
-/** Any other the engine would refuse late: some only when an attempt has failed. */
+/** Any other BullMQ would refuse late: some only when an attempt has failed. */
 function isBackoff (value: unknown): boolean {
   if (!object[1](value)) return false
   const { type, delay = 0, jitter = 0 } = value as { type?: unknown, delay?: unknown, jitter?: unknown }
@@ -36,7 +36,7 @@ function isConnection (value: unknown): boolean {
   const { options, query, keyPrefix: own } = value as { options?: { redisOptions?: object }, query?: unknown, keyPrefix?: unknown }
   // One connection of pg is no pool.
   if (typeof query === 'function' && !object[1](options)) return false
-  // With such a client the engine would not work, and say so in the log alone.
+  // With such a client BullMQ would not work, and say so in the log alone.
   const { maxRetriesPerRequest, keyPrefix = own } = { ...options, ...options?.redisOptions } as { maxRetriesPerRequest?: unknown, keyPrefix?: unknown }
   return typeof maxRetriesPerRequest !== 'number' && !keyPrefix
 }
@@ -48,7 +48,7 @@ export const DEFAULT_QUEUE = 'default'
 const limiter: OptionCheck = ['{ max, duration in ms }',
   (value) => isObjectOf({ max: 0, duration: 0, ...value as object }, { max: integer(1), duration: integer(1) })]
 
-// The engine separates the parts of its keys by colons.
+// BullMQ separates the parts of its keys by colons.
 const queueName: OptionCheck = ["a non-empty string without ':'", (value) => nonEmptyString[1](value) && !(value as string).includes(':')]
 
 function isQueues (value: unknown): boolean {
@@ -106,7 +106,7 @@ export function checkPluginOptions (log: FastifyBaseLogger, registered: FastifyJ
   const options = checkRegistration(log, 'fastify-tasks/jobs', registered, PLUGIN_OPTIONS, FST_ERR_JOB_INVALID_OPTION)
   if (options.connection === undefined) throw new FST_ERR_JOB_INVALID_OPTION('connection', PLUGIN_OPTIONS.connection[0], 'undefined')
   const { connection, redisPrefix } = options
-  // Its keys must lie on one node: the engine's scripts use several.
+  // Its keys must lie on one node: BullMQ's scripts use several.
   if ((connection as { isCluster?: unknown }).isCluster === true && !/\{[^}]+\}/.test(redisPrefix ?? '')) {
     throw new FST_ERR_JOB_INVALID_OPTION('redisPrefix', "of the form '{name}', for the connection is a Redis Cluster", formatValue(redisPrefix))
   }
@@ -242,7 +242,7 @@ export function copyData (kind: string, data: unknown): unknown {
 }
 
 /**
- * Counts the data alone: the engine would count what is stored around it, too.
+ * Counts the data alone: BullMQ would count what is stored around it, too.
  * @throws FST_ERR_JOB_INVALID_DATA when the data has more bytes than it may
  */
 export function checkSize (kind: string, data: unknown, sizeLimit?: number): void {

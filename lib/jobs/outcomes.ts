@@ -46,7 +46,7 @@ export class Outcomes {
     engine.events.on('ended', ({ queue, job, ...how }) => { if (isOurs(job)) this.record(queue, endOf(job, how), { isUrgent: goesSoon(job, 'error' in how) }) })
   }
 
-  /** What the job comes to, not before it can be found by its name: who is told of its end may look for it at once. */
+  /** What the job comes to, not before it can be found by its name: who hears of its end may look for it at once. */
   async afterNoting<T> (job: Stored, run: Promise<T>): Promise<T> {
     try {
       return await run

@@ -31,9 +31,9 @@ interface Running {
   job: Stored
   kind: Kind
   task: Task
-  /** What the handler returned, if only after it was told to stop. */
+  /** What the handler returned, even after it was asked to stop. */
   returned: unknown
-  /** Settles when BullMQ has been told of the progress so far. */
+  /** Settles when BullMQ has the progress so far. */
   reporting: Promise<void> | undefined
   log: JobLog | undefined
 }
@@ -168,13 +168,13 @@ export class Runner {
     throw released()
   }
 
-  /** Tells BullMQ how far the task is. What is reported meanwhile is told afterwards, the latest alone. */
+  /** Stores the progress of the task in BullMQ. Of what is reported meanwhile, only the latest follows. */
   private async report (entry: Running): Promise<void> {
     const { job, task } = entry
-    let told
+    let stored
     try {
-      do await job.updateProgress((told = task.progress)!)
-      while (told !== task.progress)
+      do await job.updateProgress((stored = task.progress)!)
+      while (stored !== task.progress)
     } catch (error) {
       logThrown(task.log, redactError(error), 'Progress could not be reported', {}, 'warn')
     } finally {

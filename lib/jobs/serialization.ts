@@ -8,7 +8,7 @@ export interface Reason {
   error?: { name: string, message: string, code?: string }
 }
 
-/** What the engine stores as a job's data. */
+/** What BullMQ stores as a job's data. */
 export interface Payload {
   name: string
   data: unknown
@@ -85,15 +85,15 @@ function framesOf (thrown: unknown): string {
 const CANCELLED = 'JobCancelled'
 const UNRECOVERABLE = 'UnrecoverableError'
 
-// The engine keeps an error's message and stack, nothing else: its code travels in the stack's first line, where Node has it.
+// BullMQ keeps an error's message and stack, nothing else: its code travels in the stack's first line, where Node has it.
 const CODE = /^([^\s:]+) \[([^\]]+)\]: /
 
-/** The error that makes the engine note the failure of an attempt, and try again if attempts are left. */
+/** The error that makes BullMQ note the failure of an attempt, and try again if attempts are left. */
 export function toEngineError (thrown: unknown): Error {
   const name = nameOf(thrown)
   const { code, message } = describeThrown(thrown)
   const error = new Error(storable(message))
-  // By this name the engine knows that it is not to try again.
+  // By this name BullMQ knows that it is not to try again.
   if (name === UNRECOVERABLE) error.name = name
   // A handler's own error is no cancel, whatever it calls itself.
   const head = name === CANCELLED ? 'Error' : name
@@ -101,7 +101,7 @@ export function toEngineError (thrown: unknown): Error {
   return error
 }
 
-/** The error that makes the engine note a cancel, and not try again. */
+/** The error that makes BullMQ note a cancel, and not try again. */
 export function cancellation (name: string, reason: unknown): Error {
   const { code = 'FST_ERR_JOB_CANCELLED' } = reason instanceof Error ? describeThrown(reason) : {}
   const error = new Error(cancelledMessage(name), { cause: reason })
@@ -121,14 +121,14 @@ export function readFailureEvent (name: string, message: string): { state: 'fail
     : { state: 'failed', error: new FST_ERR_JOB_FAILED(message) }
 }
 
-/** What a job that the engine holds for failed has come to. */
+/** What a job that BullMQ holds for failed has come to. */
 export function readFailure ({ data, stacktrace, failedReason }: Stored): { state: 'failed' | 'cancelled', error: Error & { code: string } } {
   const stack = stacktrace?.at(-1) ?? ''
   const [, head, code] = CODE.exec(stack) ?? []
   if (head === CANCELLED && code === 'FST_ERR_JOB_EXPIRED') return { state: 'cancelled', error: new FST_ERR_JOB_EXPIRED(data.name) }
   if (head === CANCELLED) {
     const cause = data.cancel === undefined
-      ? Object.assign(new Error(`Job '${data.name}' was stopped where it ran`), { code })
+      ? Object.assign(new Error(`Job '${data.name}' was cancelled by the worker that ran it`), { code })
       : deserializeReason(data.cancel)
     return { state: 'cancelled', error: new FST_ERR_JOB_CANCELLED(data.name, { cause }) }
   }

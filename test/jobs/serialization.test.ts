@@ -119,7 +119,7 @@ t.test('a cancel is told from a failure, with its reason', async (t) => {
 
 t.test('a cancel that the fleet did not ask for tells the code of what stopped the job', async (t) => {
   for (const [reason, code] of [[Object.assign(new Error('expired'), { code: 'E_EXPIRED' }), 'E_EXPIRED'], [new Error('no code'), 'FST_ERR_JOB_CANCELLED'], ['text', 'FST_ERR_JOB_CANCELLED'], [{ code: 'E_NOT_AN_ERROR' }, 'FST_ERR_JOB_CANCELLED']] as const) {
-    t.match(noted(cancellation('a', reason)), { state: 'cancelled', error: { cause: { message: "Job 'a' was stopped where it ran", code } } })
+    t.match(noted(cancellation('a', reason)), { state: 'cancelled', error: { cause: { message: "Job 'a' was cancelled by the worker that ran it", code } } })
   }
 })
 
