@@ -1,3 +1,4 @@
+import { internalsOf } from './backend-internals'
 import type { Queue } from './engine'
 
 // In PostgreSQL an open transaction that has added a job holds its name: whether that is taken is open until the end of it.
@@ -17,7 +18,6 @@ const HELD = "SELECT key FROM unnest($2::text[]) AS key WHERE NOT pg_try_advisor
 
 /** The keys of names that somebody holds at this moment. */
 export async function heldKeys (engineQueue: Queue, keys: string[]): Promise<Set<string>> {
-  const { connection: { pool } } = engineQueue.getBackend() as unknown as { connection: { pool: { query: (text: string, values: unknown[]) => Promise<{ rows: Array<{ key: string }> }> } } }
-  const { rows } = await pool.query(HELD, [engineQueue.name, keys])
+  const { rows } = await internalsOf(engineQueue).connection.pool!.query(HELD, [engineQueue.name, keys])
   return new Set(rows.map(({ key }) => key))
 }

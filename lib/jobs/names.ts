@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { internalsOf } from './backend-internals'
 import type { Engine, Queue } from './engine'
 import { isOurs } from './ended'
 import { BOUNDED, isHeld } from './held-names'
@@ -60,19 +61,16 @@ export async function readJob (engineQueue: Queue, id: string): Promise<Read | u
 /** Gives the key of its name to a job. @returns `false` if another has it */
 async function takeKey (engineQueue: Queue, name: string, id: string): Promise<boolean> {
   const key = keyOf(name)
-  const backend = engineQueue.getBackend() as unknown as RedisBackend & PostgresBackend
-  // There is no call of BullMQ's for it; the keys are where its own scripts and functions have them.
-  if (backend.connection.pool === undefined) await (await backend.client).set(backend.toKey(`de:${key}`), id, 'NX')
-  else await backend.connection.pool.query(`INSERT INTO dedup (queue, dedup_id, job_id) SELECT $1, $2, $3 FROM ${BOUNDED} ON CONFLICT DO NOTHING`, [engineQueue.name, key, id]).catch(unlessHeld)
+  const backend = internalsOf(engineQueue)
+  const { pool } = backend.connection
+  if (pool === undefined) await (await backend.client).set(backend.toKey(`de:${key}`), id, 'NX')
+  else await pool.query(`INSERT INTO dedup (queue, dedup_id, job_id) SELECT $1, $2, $3 FROM ${BOUNDED} ON CONFLICT DO NOTHING`, [engineQueue.name, key, id]).catch(unlessHeld)
   return await holderOf(engineQueue, name) === id
 }
 
 function unlessHeld (error: unknown): void {
   if (!isHeld(error)) throw error
 }
-
-interface RedisBackend { client: Promise<{ set: (...args: string[]) => Promise<unknown> }>, toKey: (type: string) => string }
-interface PostgresBackend { connection: { pool?: { query: (text: string, values: unknown[]) => Promise<unknown> } } }
 
 /** The id of the job that has the key of the name. */
 export function holderOf (engineQueue: Queue, name: string): Promise<string | null> {

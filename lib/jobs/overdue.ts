@@ -1,3 +1,4 @@
+import { internalsOf } from './backend-internals'
 import { isOurs } from './ended'
 import type { Queue } from './engine'
 import { startsOf, type Stored } from './serialization'
@@ -16,11 +17,10 @@ export function isTooLate ({ data: { expiresAt } }: Stored): boolean {
 
 /**
  * Takes a job that waits, as a worker would take it that came to it now: past all others of the queue, and from a paused one too. Only
- * if nobody has taken it since it was read: so whoever has it is the only one. There is no call of BullMQ's for it; the places are
- * those that its own scripts and functions take jobs from.
+ * if nobody has taken it since it was read: so whoever has it is the only one.
  */
 export async function takeWaiting (engineQueue: Queue, { id, attemptsStarted }: Stored, token: string): Promise<boolean> {
-  const backend = engineQueue.getBackend() as unknown as RedisBackend & PostgresBackend
+  const backend = internalsOf(engineQueue)
   const { pool } = backend.connection
   if (pool !== undefined) {
     const { rowCount } = await pool.query(SQL, [engineQueue.name, id, token, Date.now() + LOCK_DURATION, attemptsStarted])
@@ -44,10 +44,3 @@ if redis.call('ZREM', KEYS[2], ARGV[1]) + redis.call('ZREM', KEYS[3], ARGV[1]) =
 redis.call('LPUSH', KEYS[6], ARGV[1])
 redis.call('SET', KEYS[1] .. ':lock', ARGV[3], 'PX', ARGV[4])
 return 1`
-
-interface RedisBackend { client: Promise<RedisClient>, toKey: (type: string) => string }
-interface RedisClient {
-  defineCommand: (name: string, definition: { numberOfKeys: number, lua: string }) => void
-  runCommand: (name: string, args: unknown[]) => Promise<unknown>
-}
-interface PostgresBackend { connection: { pool?: { query: (text: string, values: unknown[]) => Promise<{ rowCount: number }> } } }
