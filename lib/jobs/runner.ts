@@ -7,6 +7,7 @@ import { timers } from '../shared/timers'
 import { logThrown } from '../shared/thrown'
 import type { StopRequest } from './canceller'
 import { JobLog } from './job-log'
+import { EarlyCancels, isFor } from './early-cancels'
 import { isOurs } from './ended'
 import type { Expiries } from './expiries'
 import type { Kind, Kinds } from './kinds'
@@ -15,7 +16,7 @@ import { findProblem } from './options'
 import { isTooLate } from './overdue'
 import { orReleased, released } from './released'
 import { TICK, type Schedules } from './schedules'
-import { cancellation, deserializeReason, startsOf, toEngineError, type Reason, type Stored } from './serialization'
+import { cancellation, deserializeReason, startsOf, toEngineError, type Stored } from './serialization'
 
 /** Why a running job is stopped here without being cancelled. */
 const RELEASED = new FST_ERR_TASKS_CLOSED()
@@ -23,8 +24,6 @@ const LOCK_LOST = new Error('Lock lost: it was not renewed in time, so another p
 
 /** Another process takes it within a second; this one, about to close, does not take it again. */
 const RELEASE_DELAY = 100
-/** Cancels that came before their jobs. Older ones are found with the jobs. */
-const MAX_PENDING_CANCELS = 1_000
 
 interface Running {
   queue: string
@@ -48,7 +47,7 @@ export class Runner {
   expiries!: Pick<Expiries, 'unmark'>
   private readonly running = new Map<string, Running>()
   private readonly byTask = new WeakMap<Task, Running>()
-  private readonly pendingCancels = new Map<string, StopRequest>()
+  private readonly earlyCancels = new EarlyCancels()
   /** Set once this process takes no more jobs: when nothing here waits for one. */
   private stoppedTaking: Promise<unknown> | undefined = undefined
 
@@ -74,7 +73,7 @@ export class Runner {
     if (kind === undefined) return this.releaseToOther(queue, job, token)
     const problem = findProblem(job.data)
     if (problem !== undefined) throw final(new FST_ERR_JOB_INVALID_RECORD(problem))
-    const { name, cancel = this.pendingCancelOf(job) } = job.data
+    const { name, cancel = this.earlyCancels.reasonFor(job) } = job.data
     if (cancel !== undefined) throw cancellation(name, deserializeReason(cancel))
 
     let entry: Running
@@ -185,19 +184,9 @@ export class Runner {
   // --- what the fleet says ---
 
   cancel (request: StopRequest): void {
-    const { id, reason } = request
-    const entry = this.running.get(id)
-    if (entry !== undefined) {
-      if (isFor(request, entry.job)) entry.task.cancel(deserializeReason(reason))
-      return
-    }
-    this.pendingCancels.set(id, request)
-    if (this.pendingCancels.size > MAX_PENDING_CANCELS) this.pendingCancels.delete(this.pendingCancels.keys().next().value!)
-  }
-
-  private pendingCancelOf (job: Stored): Reason | undefined {
-    const request = this.pendingCancels.get(job.id!)
-    return request !== undefined && isFor(request, job) ? request.reason : undefined
+    const entry = this.running.get(request.id)
+    if (entry === undefined) this.earlyCancels.add(request)
+    else if (isFor(request, entry.job)) entry.task.cancel(deserializeReason(request.reason))
   }
 
   heartbeat (id: string): void {
@@ -244,11 +233,6 @@ function isFirst (job: Stored): boolean {
 function refuseLate (job: Stored): void {
   const { name, cancel } = job.data
   if (cancel === undefined && isTooLate(job)) throw cancellation(name, new FST_ERR_JOB_EXPIRED(name))
-}
-
-/** Whether the job was not retried since. */
-function isFor ({ retries = 0 }: StopRequest, { data }: Stored): boolean {
-  return retries === (data.retries ?? 0)
 }
 
 /** BullMQ counts each time that a process takes the job. */
