@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction, onRequestHookHandler } from 'fastify'
 import { FST_ERR_TASK_ORIGIN_NOT_ALLOWED, FST_ERR_TASK_INVALID_OPTION, FST_ERR_TASK_UNPROTECTED } from '../shared/errors'
 import { boolean, checkRegistration, type OptionChecks } from '../shared/option-checks'
-import { clip } from '../shared/redaction'
 
 /** A hook with a callback or an async one: one type for both, so that its parameters need no types of their own. */
 type OnRequestHook = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => unknown
@@ -68,7 +67,7 @@ export function rejectCrossOrigin (app: FastifyInstance, allowedOrigins: string[
     const { origin } = request.headers
     if (origin === undefined || allowedOrigins.includes(origin)) return
     if (isSameOrigin(origin, request)) return
-    throw new FST_ERR_TASK_ORIGIN_NOT_ALLOWED(clip(origin), clip(`${request.protocol}://${request.host}`))
+    throw new FST_ERR_TASK_ORIGIN_NOT_ALLOWED(origin, `${request.protocol}://${request.host}`)
   })
 }
 

@@ -2,6 +2,7 @@ import type { Cancelled, Counts, Summary } from '../shared/control-backend'
 import type { ProcessNumbers } from '../shared/process-info'
 import type { ProcessIdentity } from '../../types/process'
 import { FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
+import { clip } from '../shared/redaction'
 import { STATES } from './snapshots'
 
 /* What other processes answer is read here: what does not hold what it should is `undefined`. */
@@ -50,7 +51,7 @@ export function readPurged (value: unknown): number | undefined {
 export function readRefusal (value: unknown, name: string): Error {
   const [code, message] = Array.isArray(value) ? value as unknown[] : []
   const error = code === 'FST_ERR_TASK_NO_LEASE' ? new FST_ERR_TASK_NO_LEASE(name) : new FST_ERR_TASK_NOT_LIVE(name, 'it has ended')
-  if (typeof message === 'string') error.message = message
+  if (typeof message === 'string') error.message = clip(message, 1_000)
   return error
 }
 

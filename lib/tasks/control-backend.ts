@@ -2,7 +2,6 @@ import {
   FST_ERR_TASK_CANCEL_REQUESTED, FST_ERR_TASK_INVALID_BODY, FST_ERR_TASK_INVALID_CURSOR,
   FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE
 } from '../shared/errors'
-import { clip } from '../shared/redaction'
 import { contains, type Cancelled, type ControlBackend, type ControlEvent, type ControlFilter, type ListQuery, type LiveEntry, type Page, type Snapshot, type Summary } from '../shared/control-backend'
 import { processNumbers } from '../shared/process-info'
 import { timers } from '../shared/timers'
@@ -106,7 +105,7 @@ export class TasksBackend implements ControlBackend {
 
   private find (name: string): Task {
     const task = this.registry.get(name)
-    if (task === undefined) throw new FST_ERR_TASK_NOT_FOUND(clip(name))
+    if (task === undefined) throw new FST_ERR_TASK_NOT_FOUND(name)
     return task
   }
 
@@ -114,7 +113,7 @@ export class TasksBackend implements ControlBackend {
 
   async cancel (name: string): Promise<Snapshot> {
     const task = this.find(name)
-    if (!Task.isLive(task)) throw new FST_ERR_TASK_NOT_LIVE(clip(name), task.state)
+    if (!Task.isLive(task)) throw new FST_ERR_TASK_NOT_LIVE(name, task.state)
     // It rejects when the task has not stopped in time, which its state says too.
     await Task.cancelAndWait(task, new FST_ERR_TASK_CANCEL_REQUESTED()).catch(() => {})
     // This object: a task without a name of the caller's is removed by now, and a name may have been reused.
@@ -140,8 +139,8 @@ export class TasksBackend implements ControlBackend {
 
   heartbeat (name: string): void {
     const task = this.find(name)
-    if (!task.heartbeat()) throw new FST_ERR_TASK_NOT_LIVE(clip(name), task.state)
-    if (task.toJSON().lease === undefined) throw new FST_ERR_TASK_NO_LEASE(clip(name))
+    if (!task.heartbeat()) throw new FST_ERR_TASK_NOT_LIVE(name, task.state)
+    if (task.toJSON().lease === undefined) throw new FST_ERR_TASK_NO_LEASE(name)
   }
 
   purge (): { purged: number } {

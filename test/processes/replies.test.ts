@@ -36,6 +36,7 @@ t.test('the numbers of cancelled and purged tasks are read', async (t) => {
 t.test('a refusal becomes an error of this process, with the message of the other', async (t) => {
   t.match(readRefusal(['FST_ERR_TASK_NO_LEASE', 'no lease'], 'x'), { code: 'FST_ERR_TASK_NO_LEASE', message: 'no lease', statusCode: 409 })
   t.match(readRefusal(['FST_ERR_TASK_NOT_LIVE', 'ended'], 'x'), { code: 'FST_ERR_TASK_NOT_LIVE', message: 'ended', statusCode: 409 })
+  t.equal(readRefusal(['FST_ERR_TASK_NOT_LIVE', 'a'.repeat(10_000)], 'x').message.length, 1_001)
   for (const value of [undefined, null, {}, ['E_FORGED', 1]]) t.match(readRefusal(value, 'x'), { code: 'FST_ERR_TASK_NOT_LIVE', message: /'x'/ })
 })
 
