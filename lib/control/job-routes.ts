@@ -7,7 +7,7 @@ import * as schemas from './schemas'
 import { errorSchema, routeSchema } from './schemas'
 import { jobSnapshotSchema } from './snapshot-schema'
 
-/** What the routes have for jobs alone. */
+// What the routes have for jobs alone.
 
 type ToPublic = (snapshot: Snapshot) => Snapshot
 

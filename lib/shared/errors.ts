@@ -155,11 +155,11 @@ export const FST_ERR_JOB_CANCEL_TIMEOUT = createError<'FST_ERR_JOB_CANCEL_TIMEOU
   'FST_ERR_JOB_CANCEL_TIMEOUT', "Job '%s' is still running %d ms after it was cancelled", 504)
 
 /**
- * A job that was waited for is gone, and so is what would tell how it ended: its record was removed by hand, or long ago. It may
+ * A job that was waited for is gone, and how it ended is not known: its record was removed by hand, or long ago. It may
  * have completed: do not treat it as failed or cancelled.
  */
 export const FST_ERR_JOB_RECORD_GONE = createError<'FST_ERR_JOB_RECORD_GONE', [name: string]>(
-  'FST_ERR_JOB_RECORD_GONE', "The record of job '%s' is gone, and nothing tells how it ended", 410)
+  'FST_ERR_JOB_RECORD_GONE', "The record of job '%s' is gone: how it ended is not known", 410)
 
 /** The job has not ended within the `timeout` of `wait`. The job continues. */
 export const FST_ERR_JOB_WAIT_TIMEOUT = createError<'FST_ERR_JOB_WAIT_TIMEOUT', [name: string, timeout: number]>(
