@@ -1,9 +1,9 @@
-import type { Cancelled, Counts, Summary } from '../shared/control-backend'
+import { MAX_GROUPS, type Cancelled, type Counts, type Summary } from '../shared/control-backend'
 import type { ProcessNumbers } from '../shared/process-info'
 import type { ProcessIdentity } from '../../types/process'
 import { FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
 import { clip } from '../shared/redaction'
-import { STATES } from './snapshots'
+import { LIVE_STATES, STATES } from '../shared/task-states'
 
 /* What other processes answer is read here: what does not hold what it should is `undefined`. */
 
@@ -63,9 +63,13 @@ export function mergeSummaries (summaries: Summary[]): Pick<Summary, 'counts' | 
   }
   return {
     counts: summaries.map(({ counts }) => counts).reduce(add),
-    groups: [...groups].slice(0, 1_000).map(([group, counts]) => ({ group, counts })),
+    groups: Array.from(groups, ([group, counts]) => ({ group, counts })).sort((one, other) => liveOf(other.counts) - liveOf(one.counts)).slice(0, MAX_GROUPS),
     processes: summaries.map(({ process }) => process)
   }
+}
+
+function liveOf (counts: Counts): number {
+  return LIVE_STATES.reduce((sum, state) => sum + counts[state], 0)
 }
 
 function add (one: Counts | undefined, other: Counts): Counts {

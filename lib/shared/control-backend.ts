@@ -46,9 +46,11 @@ export interface Page {
 /** How many there are in each state. */
 export type Counts = Record<TaskState, number>
 
+export const MAX_GROUPS = 1_000
+
 export interface Summary {
   counts: Counts
-  /** The groups that tasks have, at most 1,000. */
+  /** The groups that have tasks or limits, at most {@link MAX_GROUPS}. */
   groups: Array<{ group: string, counts: Counts }>
   /** The process that answers. */
   process: ProcessNumbers

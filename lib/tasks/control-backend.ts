@@ -2,16 +2,15 @@ import {
   FST_ERR_TASK_CANCEL_REQUESTED, FST_ERR_TASK_INVALID_BODY, FST_ERR_TASK_INVALID_CURSOR,
   FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE
 } from '../shared/errors'
-import { contains, type Cancelled, type ControlBackend, type ControlEvent, type ControlFilter, type ListQuery, type LiveEntry, type Page, type Snapshot, type Summary } from '../shared/control-backend'
+import { contains, MAX_GROUPS, type Cancelled, type ControlBackend, type ControlEvent, type ControlFilter, type ListQuery, type LiveEntry, type Page, type Snapshot, type Summary } from '../shared/control-backend'
 import { processNumbers } from '../shared/process-info'
+import { EVENTS } from '../shared/task-states'
 import { timers } from '../shared/timers'
 import type { ProcessIdentity } from '../../types/process'
 import type { TaskRegistry } from './registry'
 import { Task } from './task'
 import { allEnded } from './waiting'
 
-const EVENTS: ControlEvent[] = ['start', 'progress', 'end']
-const MAX_GROUPS = 1_000
 /** How long a walk through the tasks may block the event loop, in ms. */
 const SLICE = 2
 /** How many tasks are cancelled at a time. */
@@ -32,7 +31,7 @@ export class TasksBackend implements ControlBackend {
     return this.identity.id
   }
 
-  // --- to read ---
+  // --- queries ---
 
   async list ({ limit, after, ...filter }: ListQuery): Promise<Page> {
     const before = this.readCursor(after)
@@ -109,7 +108,7 @@ export class TasksBackend implements ControlBackend {
     return task
   }
 
-  // --- to act ---
+  // --- commands ---
 
   async cancel (name: string): Promise<Snapshot> {
     const task = this.find(name)
@@ -140,7 +139,7 @@ export class TasksBackend implements ControlBackend {
   heartbeat (name: string): void {
     const task = this.find(name)
     if (!task.heartbeat()) throw new FST_ERR_TASK_NOT_LIVE(name, task.state)
-    if (task.toJSON().lease === undefined) throw new FST_ERR_TASK_NO_LEASE(name)
+    if (Task.peek(task)?.lease === undefined) throw new FST_ERR_TASK_NO_LEASE(name)
   }
 
   purge (): { purged: number } {
