@@ -48,9 +48,9 @@ function isOrigin (value: unknown): boolean {
  * Checks the options of a plugin that is reachable over the network.
  * @throws FST_ERR_TASK_UNPROTECTED without `onRequest`; FST_ERR_TASK_INVALID_OPTION naming the option whose value is wrong
  */
-export function checkAccess<T extends AccessOptions> (app: FastifyInstance, plugin: string, options: T, checks: OptionChecks): T {
+export function checkAccess (app: FastifyInstance, plugin: string, options: AccessOptions, checks: OptionChecks): void {
   if ((options as Partial<AccessOptions>).onRequest === undefined) throw new FST_ERR_TASK_UNPROTECTED(plugin)
-  return checkRegistration(app.log, plugin, options, checks, FST_ERR_TASK_INVALID_OPTION)
+  checkRegistration(app.log, plugin, options, checks, FST_ERR_TASK_INVALID_OPTION)
 }
 
 /** Puts the hooks before every route of the instance. */

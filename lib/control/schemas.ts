@@ -1,6 +1,7 @@
 import type { FastifySchema } from 'fastify'
 import type { Snapshot } from '../shared/control-backend'
-import { STATES, integer, list, processSchema, string, time } from './snapshot-schema'
+import { STATES } from '../shared/task-states'
+import { integer, list, processSchema, string, time } from './snapshot-schema'
 
 const filters = {
   group: { type: 'string', description: 'Only tasks of this group' },

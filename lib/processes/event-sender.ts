@@ -28,7 +28,7 @@ export class EventSender {
   }
 
   /** Whether another process listens, and whether error text may be sent. */
-  update (listened: boolean, exposes: boolean): void {
+  update ({ listened, exposes }: { listened: boolean, exposes: boolean }): void {
     this.exposes = exposes
     if (listened === (this.unsubscribe !== undefined)) return
     if (listened) {

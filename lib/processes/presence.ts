@@ -39,7 +39,7 @@ export class Presence {
   /** Resolves when the emitter has taken the first beat. */
   async start (): Promise<void> {
     this.timer = timers.setInterval(() => this.tick(), INTERVAL).unref()
-    const taken = this.send(TOPICS.all, true)
+    const taken = this.send({ hello: true })
     this.joined = taken.then(() => new Promise((resolve) => { timers.setTimeout(resolve, JOIN_TIME, undefined) }))
     await taken
   }
@@ -50,7 +50,7 @@ export class Presence {
 
   /** Sends a beat at once, because its content has changed. */
   beat (): void {
-    this.send(TOPICS.all)
+    this.send()
   }
 
   /** Answers the first beat of another process. */
@@ -81,12 +81,12 @@ export class Presence {
     this.beat()
   }
 
-  private async send (topic: string, hello?: true): Promise<void> {
-    if (await this.options.channel.send(topic, this.encode(hello))) this.taken = true
+  private async send (more?: Pick<Beat, 'hello'>): Promise<void> {
+    if (await this.options.channel.send(TOPICS.all, this.encode(more))) this.taken = true
   }
 
-  private encode (hello?: true): string {
+  private encode (more?: Pick<Beat, 'hello'>): string {
     const { id, beat } = this.options
-    return encode('beat', id, [JSON.stringify({ ...beat(), hello })])
+    return encode('beat', id, [JSON.stringify({ ...beat(), ...more })])
   }
 }

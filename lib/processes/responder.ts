@@ -5,7 +5,8 @@ import { boolean, integer, isObjectOf, type OptionCheck, type OptionChecks } fro
 import { logThrown } from '../shared/thrown'
 import type { Outbox } from './outbox'
 import { MAX_MESSAGE, TOPICS, type Message } from './messages'
-import { STATES, writeSnapshot } from './snapshots'
+import { STATES } from '../shared/task-states'
+import { writeSnapshot } from './snapshots'
 
 /** No answer is larger: eight processes that answer at once do not fill the buffers of a server between them. */
 const MAX_ANSWER = MAX_MESSAGE / 4

@@ -1,11 +1,7 @@
 import type { ControlEvent, Snapshot } from '../shared/control-backend'
 import { integer, isObjectOf, nonEmptyString, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 import type { ProcessIdentity } from '../../types/process'
-import type { TaskState } from '../../types/task'
-
-export const STATES: readonly TaskState[] = ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']
-export const LIVE: readonly TaskState[] = ['pending', 'running', 'cancelling']
-const EVENTS: readonly ControlEvent[] = ['start', 'progress', 'end']
+import { EVENTS, STATES } from '../shared/task-states'
 
 /** A progress of more characters than this, or nested deeper, is not sent; neither is a stack of that size. */
 const MAX_PART = 2 ** 16
@@ -49,7 +45,7 @@ export function readSnapshot (value: unknown, { id, pid, hostname }: ProcessIden
 }
 
 export function isEvent (value: unknown): value is ControlEvent {
-  return EVENTS.includes(value as ControlEvent)
+  return EVENTS.includes(value as never)
 }
 
 type Described = { code?: string, message?: string, stack?: string }

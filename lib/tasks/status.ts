@@ -1,7 +1,5 @@
-import type { TaskState } from '../../types/task'
-
-/** In the order of a task's life: the first three are live. A task keeps the index. */
-export const STATES: readonly TaskState[] = ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']
+// A task keeps the index of its state in STATES.
+export { STATES } from '../shared/task-states'
 export const PENDING = 0
 export const RUNNING = 1
 export const CANCELLING = 2

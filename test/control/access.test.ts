@@ -7,7 +7,7 @@ import { listen } from '../fixtures/app'
 import { fakeLog } from '../fixtures/log'
 
 const { log, warnings } = fakeLog()
-const check = (options: object): object => checkAccess({ log } as FastifyInstance, 'the plugin', options as AccessOptions, ACCESS_OPTIONS)
+const check = (options: object): void => checkAccess({ log } as FastifyInstance, 'the plugin', options as AccessOptions, ACCESS_OPTIONS)
 const hook = (): void => {}
 
 t.test('the error of a wrong option names the option, what was expected and what was passed', async (t) => {
@@ -22,7 +22,7 @@ t.test('the error of a wrong option names the option, what was expected and what
   ] as const) {
     t.throws(() => check(options), { code: 'FST_ERR_TASK_INVALID_OPTION', message })
   }
-  t.strictSame(check({ onRequest: [], title: 1, valueOf: 1 }), { onRequest: [] })
+  check({ onRequest: [], title: 1, valueOf: 1 })
   t.strictSame(warnings.splice(0), [[{ plugin: 'the plugin', options: ['title', 'valueOf'] }, 'Unknown options are ignored']])
   t.throws(() => check({}), { code: 'FST_ERR_TASK_UNPROTECTED', message: /^the plugin needs the option 'onRequest'/ })
 })

@@ -38,13 +38,13 @@ function sender () {
 
 t.test('without listeners nothing is subscribed to and nothing is sent', async (t) => {
   const { events, sent, happen, listens } = sender()
-  events.update(false, false)
+  events.update({ listened: false, exposes: false })
   t.notOk(listens())
   t.equal(events.sequence, undefined)
-  events.update(true, false)
-  events.update(true, true)
+  events.update({ listened: true, exposes: false })
+  events.update({ listened: true, exposes: true })
   happen('start', 'x')
-  events.update(false, false)
+  events.update({ listened: false, exposes: false })
   await time.pass(30, () => {})
   t.notOk(listens())
   t.same(sent, [])
@@ -52,7 +52,7 @@ t.test('without listeners nothing is subscribed to and nothing is sent', async (
 
 t.test('events within some ms are sent as one message, and the next wait until the emitter has taken it', async (t) => {
   const { events, sent, happen, confirm } = sender()
-  events.update(true, false)
+  events.update({ listened: true, exposes: false })
   happen('start', 'x', { error: { code: 'E', message: 'secret' } })
   happen('end', 'x')
   await time.pass(30, () => {})
@@ -74,7 +74,7 @@ t.test('events within some ms are sent as one message, and the next wait until t
 
 t.test('too many waiting events are dropped as one message, whose number is then missing', async (t) => {
   const { events, sent, happen } = sender()
-  events.update(true, false)
+  events.update({ listened: true, exposes: false })
   const progress = { text: 'x'.repeat(50_000) }
   for (let i = 0; i < 12; i++) happen('progress', 'x', { progress })
   await time.pass(30, () => {})
@@ -84,7 +84,7 @@ t.test('too many waiting events are dropped as one message, whose number is then
 
 t.test('while the emitter is down events are lost, and their number is missing', async (t) => {
   const { events, sent, happen, channel } = sender()
-  events.update(true, false)
+  events.update({ listened: true, exposes: false })
   channel.down = true
   happen('start', 'x')
   await time.pass(30, () => {})
