@@ -21,6 +21,23 @@ export const object: OptionCheck = ['an object', (value) => typeof value === 'ob
 export const oneOf = (...values: string[]): OptionCheck => [
   new Intl.ListFormat('en', { type: 'disjunction' }).format(values.map((value) => `'${value}'`)), (value) => values.includes(value)]
 
+/** Not by its class: it may be of another realm, as in vitest with jsdom. */
+export const abortSignal: OptionCheck = ['an AbortSignal',
+  (value) => hasMethods(value, 'addEventListener', 'removeEventListener') && has(value, 'aborted', 'boolean')]
+
+/** Whether it is an object with these methods, which are not called. */
+export function hasMethods (value: any, ...methods: string[]): boolean {
+  return typeof value === 'object' && value !== null && methods.every((method) => has(value, method, 'function'))
+}
+
+function has (value: any, member: string, type: 'function' | 'boolean'): boolean {
+  try {
+    return typeof value[member] === type // eslint-disable-line valid-typeof -- it is one of two
+  } catch { // A getter of it has thrown.
+    return false
+  }
+}
+
 /** Whether the value is an object that has no other members than these, each of them accepted. */
 export function isObjectOf (value: unknown, checks: OptionChecks): boolean {
   return object[1](value) && Object.entries(value as object).every(([key, part]) => Object.hasOwn(checks, key) && checks[key][1](part))
