@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import { Processes } from './lib/processes'
 import { kTasksControlBackend, type ControlBackend } from './lib/shared/control-backend'
 import * as errors from './lib/shared/errors'
-import { processIdentity } from './lib/shared/process-info'
+import { kProcessIdentity, processIdentity } from './lib/shared/process-info'
 import { whenReady } from './lib/shared/when-ready'
 import { TasksBackend } from './lib/tasks/control-backend'
 import { IdleConnections } from './lib/tasks/idle-connections'
@@ -91,6 +91,7 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   app.decorate('purgeTasks', () => registry.purge())
   app.decorate('tasks', { getter: () => registry.view })
   app.decorateRequest('addTask', function (work, options) { return registry.add(this.server, work, options, this.log) })
+  app.decorate(kProcessIdentity, identity)
   app.decorate(kTasksControlBackend, processes?.backend ?? backend)
 
   app.addHook('onReady', async () => {
