@@ -17,6 +17,8 @@ import { Responder } from './responder'
 
 /** The most that a start, or a close, waits for the emitter, in ms. */
 const EMITTER_TIMEOUT = 1_000
+/** How long a new process waits for the beats of the others after its first, in ms. */
+const JOIN_TIME = 100
 
 interface ProcessesOptions {
   emitter: Emitter
@@ -41,6 +43,8 @@ export class Processes {
   private readonly sender: EventSender
   private readonly receiver: EventReceiver
   private exposes = false
+  /** Resolves when the others have had time to answer the first beat. */
+  private joined: Promise<void> = Promise.resolve()
   private listening: Promise<void> = Promise.resolve()
 
   constructor (own: ControlBackend, private readonly options: ProcessesOptions) {
@@ -68,7 +72,9 @@ export class Processes {
     const receive = (payload: unknown): void => this.receive(payload)
     const topics = [TOPICS.all, TOPICS.of(this.options.identity.id)]
     await within(EMITTER_TIMEOUT, Promise.all(topics.map((topic) => this.channel.subscribe(topic, receive))))
-    await within(EMITTER_TIMEOUT, this.presence.start())
+    const started = within(EMITTER_TIMEOUT, this.presence.start())
+    this.joined = started.then(() => new Promise((resolve) => { timers.setTimeout(resolve, JOIN_TIME, undefined) }))
+    await started
   }
 
   /** Announces that this process leaves. The emitter stays open: it belongs to the caller. */
@@ -87,7 +93,7 @@ export class Processes {
   // --- for the backend ---
 
   async reachable (): Promise<Peer[]> {
-    await this.presence.joined
+    await this.joined
     // A listener misses nothing between its subscription and what is read here.
     await this.listening
     return this.peers.all()
