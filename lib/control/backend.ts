@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { controlBackendOf, kJobsControlBackend, kTasksControlBackend, type ControlBackend } from '../shared/control-backend'
 import { FST_ERR_JOB_NOT_FOUND, FST_ERR_TASK_MISSING_JOBS, FST_ERR_TASK_NOT_FOUND } from '../shared/errors'
-import type { Served } from './access'
+import type { Served } from './access-options'
 
 /**
  * What is to be served, for a plugin that may send the text of errors or may not.
