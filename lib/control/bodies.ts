@@ -1,9 +1,8 @@
 import type { TaskState } from '../../types/task'
-import type { ControlFilter } from '../shared/control-backend'
+import { STATES, type ControlFilter } from '../shared/control-backend'
 import { FST_ERR_TASK_INVALID_BODY } from '../shared/errors'
 import { formatValue, integer, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 import { redactText } from '../shared/redaction'
-import { STATES } from '../shared/task-states'
 
 // The bodies of the routes that act. Checked here and not by a validator: Fastify's removes members that it does not know, and
 // a misspelt member of a filter would cancel more than was meant.

@@ -1,6 +1,5 @@
 import type { FastifySchema } from 'fastify'
-import type { Snapshot } from '../shared/control-backend'
-import { STATES } from '../shared/task-states'
+import { STATES, type Snapshot } from '../shared/control-backend'
 import { integer, list, processSchema, string, time } from './snapshot-schema'
 
 const filters = {

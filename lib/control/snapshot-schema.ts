@@ -1,4 +1,4 @@
-import { EVENTS, STATES } from '../shared/task-states'
+import { EVENTS, STATES } from '../shared/control-backend'
 
 // JSON schemas of what leaves the process. Without ids, so that a plugin may be registered twice, and of the forms that
 // Swagger 2 and OpenAPI 3 have in common.

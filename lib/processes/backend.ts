@@ -1,4 +1,4 @@
-import type { ControlBackend, ControlFilter, Found, LiveEntry, Snapshot } from '../shared/control-backend'
+import { LIVE_STATES, type ControlBackend, type ControlFilter, type Found, type LiveEntry, type Snapshot } from '../shared/control-backend'
 import { FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE, FST_ERR_TASK_OUT_OF_REACH } from '../shared/errors'
 import type { ProcessIdentity } from '../../types/process'
 import type { EventReceiver } from './event-receiver'
@@ -7,7 +7,6 @@ import type { LiveReader } from './live-reader'
 import type { Peer } from './peers'
 import { mergeSummaries, readCancelled, readPurged, readRefusal, readSummary } from './replies'
 import type { Reply, Requests } from './requests'
-import { LIVE_STATES } from '../shared/task-states'
 import { readSnapshot } from './snapshots'
 
 /** What the backend needs to know of this process among the others. */

@@ -1,5 +1,4 @@
-import type { ControlFilter, LiveEntry } from '../shared/control-backend'
-import { LIVE_STATES } from '../shared/task-states'
+import { LIVE_STATES, type ControlFilter, type LiveEntry } from '../shared/control-backend'
 import { readPage } from './pages'
 import type { Peer } from './peers'
 import type { RemoteEntries } from './remote-entries'

@@ -1,9 +1,8 @@
-import { MAX_GROUPS, type Cancelled, type Counts, type Summary } from '../shared/control-backend'
+import { MAX_GROUPS, STATES, type Cancelled, type Counts, type Summary } from '../shared/control-backend'
 import type { ProcessNumbers } from '../shared/process-info'
 import type { ProcessIdentity } from '../../types/process'
 import { FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
 import { clip } from '../shared/redaction'
-import { LIVE_STATES, STATES } from '../shared/task-states'
 
 /* What other processes answer is read here: what does not hold what it should is `undefined`. */
 
@@ -68,8 +67,8 @@ export function mergeSummaries (summaries: Summary[]): Pick<Summary, 'counts' | 
   }
 }
 
-function liveOf (counts: Counts): number {
-  return LIVE_STATES.reduce((sum, state) => sum + counts[state], 0)
+function liveOf ({ pending, running, cancelling }: Counts): number {
+  return pending + running + cancelling
 }
 
 function add (one: Counts | undefined, other: Counts): Counts {

@@ -1,14 +1,12 @@
-import type { ControlEvent, Snapshot } from '../shared/control-backend'
-import { integer, isObjectOf, nonEmptyString, type OptionCheck, type OptionChecks } from '../shared/option-checks'
+import { EVENTS, STATES, type ControlEvent, type Snapshot } from '../shared/control-backend'
+import { integer, isObjectOf, nonEmptyString, text, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 import type { ProcessIdentity } from '../../types/process'
-import { EVENTS, STATES } from '../shared/task-states'
 
 /** A progress of more characters than this, or nested deeper, is not sent; neither is a stack of that size. */
 const MAX_PART = 2 ** 16
 const MAX_DEPTH = 32
 
 const time = integer(0, Number.MAX_SAFE_INTEGER)
-const text: OptionCheck = ['a string', (value) => typeof value === 'string']
 const described: OptionCheck = ['an error', (value) => isObjectOf(value, { code: text, message: text, stack: text })]
 
 const PARTS: OptionChecks = {

@@ -4,6 +4,12 @@ import type { TaskSnapshot, TaskState } from '../../types/task'
 import type { ProcessIdentity } from '../../types/process'
 import type { ProcessNumbers } from './process-info'
 
+/** In the order of a task's life. */
+export const STATES: readonly TaskState[] = ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']
+export const LIVE_STATES = STATES.slice(0, 3)
+/** What happens to a task or a job. */
+export const EVENTS = ['start', 'progress', 'end'] as const
+
 /** A task or a job as JSON, the process it lives in where several are served, and the stack of its error where one task is asked for. */
 export type Snapshot = (TaskSnapshot | JobSnapshot) & {
   group?: string
@@ -86,7 +92,7 @@ export interface LiveEntry {
 export type Found = Snapshot & { missing?: string[] }
 
 /** `snapshot`: one that was live before, in a process that has come (back) into reach. Else what has happened. */
-export type ControlEvent = 'snapshot' | 'start' | 'progress' | 'end'
+export type ControlEvent = 'snapshot' | typeof EVENTS[number]
 
 /**
  * What routes, feed and dashboard serve. They work on snapshots only, never on thenable tasks.

@@ -15,6 +15,7 @@ type InvalidOptionError = new (option: string, expected: string, got: string) =>
 
 export const integer = (min: number, max = MAX_TIMEOUT, unit = ''): OptionCheck => [
   `an integer from ${min} to ${max}${unit}`, (value) => Number.isInteger(value) && value >= min && value <= max]
+export const text: OptionCheck = ['a string', (value) => typeof value === 'string']
 export const nonEmptyString: OptionCheck = ['a non-empty string', (value) => typeof value === 'string' && value !== '']
 export const boolean: OptionCheck = ['true or false', (value) => typeof value === 'boolean']
 export const object: OptionCheck = ['an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value)]

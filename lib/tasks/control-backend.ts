@@ -2,9 +2,8 @@ import {
   FST_ERR_TASK_CANCEL_REQUESTED, FST_ERR_TASK_INVALID_BODY, FST_ERR_TASK_INVALID_CURSOR,
   FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE
 } from '../shared/errors'
-import { contains, MAX_GROUPS, type Cancelled, type ControlBackend, type ControlEvent, type ControlFilter, type ListQuery, type LiveEntry, type Page, type Snapshot, type Summary } from '../shared/control-backend'
+import { contains, EVENTS, MAX_GROUPS, type Cancelled, type ControlBackend, type ControlEvent, type ControlFilter, type ListQuery, type LiveEntry, type Page, type Snapshot, type Summary } from '../shared/control-backend'
 import { processNumbers } from '../shared/process-info'
-import { EVENTS } from '../shared/task-states'
 import { timers } from '../shared/timers'
 import type { ProcessIdentity } from '../../types/process'
 import type { TaskRegistry } from './registry'

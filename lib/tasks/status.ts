@@ -1,5 +1,4 @@
-// A task keeps the index of its state in STATES.
-export { STATES } from '../shared/task-states'
+// What a task keeps of its state: the index in STATES.
 export const PENDING = 0
 export const RUNNING = 1
 export const CANCELLING = 2
