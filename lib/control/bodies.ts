@@ -19,7 +19,8 @@ const NARROWING: OptionChecks = {
   group: text(),
   state: [`one or several of ${STATES.join(', ')}`, (value) => isState(value) || (isList(value, STATES.length) && value.every(isState))],
   prefix: text(),
-  q: text(),
+  // It is looked for in each name, in lower case.
+  q: text(1_000),
   names: ['a list of 1 to 1000 strings', (value) => isList(value, 1_000) && value.every((name) => typeof name === 'string')]
 }
 
