@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import { Processes } from './lib/processes'
 import { kTasksControlBackend, type ControlBackend } from './lib/shared/control-backend'
 import * as errors from './lib/shared/errors'
-import { processIdentity } from './lib/shared/process-info'
+import { kProcessIdentity, processIdentity } from './lib/shared/process-info'
 import { whenReady } from './lib/shared/when-ready'
 import { TasksBackend } from './lib/tasks/control-backend'
 import { IdleConnections } from './lib/tasks/idle-connections'
@@ -26,7 +26,10 @@ declare module 'fastify' {
      * const task = app.addTask(async (app, { signal }) => await buildReport(signal), { name: 'report:7', group: 'reports' })
      */
     addTask<T>(work: fastifyTasks.TaskFunction<T> | PromiseLike<T>, options?: fastifyTasks.TaskOptions): fastifyTasks.Task<T>
-    /** The task of this name, live or ended and not yet purged. */
+    /**
+     * The live task of this name, or the ended one that is kept.
+     * @throws FST_ERR_TASK_INVALID_ARGUMENT when the name is not a string
+     */
     getTask<T = unknown>(name: string): fastifyTasks.Task<T> | undefined
     /**
      * The tasks that match, or all, in the order added: the live ones, and the named ones that have ended and were not purged.
@@ -39,7 +42,7 @@ declare module 'fastify' {
     /**
      * Cancels a task and waits until its function and its `finally` blocks are done. Joins a cancel under way.
      * @returns `false` if the task is unknown or has ended; it never rejects with the task's own error
-     * @throws FST_ERR_TASK_CANCEL_TIMEOUT when it is still running after `cancelTimeout` ms; it stays `cancelling`
+     * @throws FST_ERR_TASK_CANCEL_TIMEOUT when it is still running after `cancelTimeout` ms; it stays `cancelling`. FST_ERR_TASK_INVALID_ARGUMENT
      */
     cancelTask(name: string, reason?: unknown): Promise<boolean>
     /**
@@ -88,6 +91,7 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   app.decorate('purgeTasks', () => registry.purge())
   app.decorate('tasks', { getter: () => registry.view })
   app.decorateRequest('addTask', function (work, options) { return registry.add(this.server, work, options, this.log) })
+  app.decorate(kProcessIdentity, identity)
   app.decorate(kTasksControlBackend, processes?.backend ?? backend)
 
   app.addHook('onReady', async () => {

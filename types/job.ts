@@ -18,7 +18,7 @@ export type JobResult<Kinds, K> = K extends keyof Kinds ? Kinds[K] extends { res
  */
 export type JobHandler<D = any, R = any> = (this: FastifyInstance, app: FastifyInstance, task: Task, data: D, job: RunningJob) => R | PromiseLike<R>
 
-/** What a handler is told of its job. */
+/** What a handler receives about its job. */
 export interface RunningJob {
   readonly name: string
   readonly kind: string

@@ -10,7 +10,7 @@ import type { Emitter } from './process'
  * - `cancelling`: a stop was requested and it has not stopped yet
  * - `completed`: it returned
  * - `failed`: it threw, or ran longer than its `timeout`
- * - `cancelled`: it stopped because it was told to, or was never started
+ * - `cancelled`: it stopped after a cancel, or was never started
  */
 export type TaskState = 'pending' | 'running' | 'cancelling' | 'completed' | 'failed' | 'cancelled'
 
@@ -19,7 +19,7 @@ export type TaskProgress = number | Record<string, unknown>
 
 /**
  * The work of a task. It gets the instance on which `addTask` was called, as `this` and as its first argument,
- * and the task itself, whose `signal` tells when to stop.
+ * and the task itself, whose `signal` aborts when it must stop.
  */
 export type TaskFunction<T = unknown> = (this: FastifyInstance, app: FastifyInstance, task: Task) => T | PromiseLike<T>
 
@@ -92,7 +92,7 @@ export interface Task<T = unknown> extends PromiseLike<T>, AsyncDisposable {
   readonly name: string
   readonly group: string | undefined
   readonly state: TaskState
-  /** Aborts when the task is told to stop; its `reason` is that of the cancel. Made when first asked for. */
+  /** Aborts when the task must stop; its `reason` is that of the cancel. Made when first asked for. */
   readonly signal: AbortSignal
   /** What the function returned, once the task is `completed`. */
   readonly result: T | undefined

@@ -1,28 +1,7 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { FST_ERR_TASK_ORIGIN_NOT_ALLOWED, FST_ERR_TASK_INVALID_OPTION, FST_ERR_TASK_UNPROTECTED } from '../shared/errors'
 import { boolean, checkRegistration, type OptionChecks } from '../shared/option-checks'
-import { clip } from '../shared/redaction'
-
-/** A hook with a callback or an async one: one type for both, so that its parameters need no types of their own. */
-type OnRequestHook = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => unknown
-
-export type Served = 'tasks' | 'jobs'
-
-/** What the routes, the feed and the dashboard have in common. */
-export interface AccessOptions {
-  /** Fastify's own, handed to every plugin that is registered. */
-  prefix?: string
-  /**
-   * The hook, or the hooks in order, that every request passes first: those of `@fastify/auth`, `@fastify/bearer-auth`,
-   * `@fastify/basic-auth` and the like, or your own. `[]` leaves the plugin open to everybody.
-   */
-  onRequest: OnRequestHook | OnRequestHook[]
-  /**
-   * Sends the messages and stacks of errors, and the text of cancel reasons, in addition to their codes. Default `false`: they may
-   * contain sensitive details.
-   */
-  exposeErrors?: boolean
-}
+import type { AccessOptions } from './access-options'
 
 const isFunction = (value: unknown): boolean => typeof value === 'function'
 
@@ -49,9 +28,9 @@ function isOrigin (value: unknown): boolean {
  * Checks the options of a plugin that is reachable over the network.
  * @throws FST_ERR_TASK_UNPROTECTED without `onRequest`; FST_ERR_TASK_INVALID_OPTION naming the option whose value is wrong
  */
-export function checkAccess<T extends AccessOptions> (app: FastifyInstance, plugin: string, options: T, checks: OptionChecks): T {
+export function checkAccess (app: FastifyInstance, plugin: string, options: AccessOptions, checks: OptionChecks): void {
   if ((options as Partial<AccessOptions>).onRequest === undefined) throw new FST_ERR_TASK_UNPROTECTED(plugin)
-  return checkRegistration(app.log, plugin, options, checks, FST_ERR_TASK_INVALID_OPTION)
+  checkRegistration(app.log, plugin, options, checks, FST_ERR_TASK_INVALID_OPTION)
 }
 
 /** Puts the hooks before every route of the instance. */
@@ -68,7 +47,7 @@ export function rejectCrossOrigin (app: FastifyInstance, allowedOrigins: string[
     const { origin } = request.headers
     if (origin === undefined || allowedOrigins.includes(origin)) return
     if (isSameOrigin(origin, request)) return
-    throw new FST_ERR_TASK_ORIGIN_NOT_ALLOWED(clip(origin), clip(`${request.protocol}://${request.host}`))
+    throw new FST_ERR_TASK_ORIGIN_NOT_ALLOWED(origin, `${request.protocol}://${request.host}`)
   })
 }
 

@@ -1,8 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { controlBackendOf, kJobsControlBackend, kTasksControlBackend, type ControlBackend } from '../shared/control-backend'
 import { FST_ERR_JOB_NOT_FOUND, FST_ERR_TASK_MISSING_JOBS, FST_ERR_TASK_NOT_FOUND } from '../shared/errors'
-import { clip } from '../shared/redaction'
-import type { Served } from './access'
+import type { Served } from './access-options'
 
 /**
  * What is to be served, for a plugin that may send the text of errors or may not.
@@ -23,7 +22,7 @@ function narrowedToProcess (backend: ControlBackend): ControlBackend {
   const isMeant = (process: string | undefined): boolean => process === undefined || process === backend.processId
   const find = <T>(name: string, process: string | undefined, act: () => T): T => {
     if (isMeant(process)) return act()
-    throw backend.processId === undefined ? new FST_ERR_JOB_NOT_FOUND(clip(name)) : new FST_ERR_TASK_NOT_FOUND(clip(name))
+    throw backend.processId === undefined ? new FST_ERR_JOB_NOT_FOUND(name) : new FST_ERR_TASK_NOT_FOUND(name)
   }
   return {
     processId: backend.processId,

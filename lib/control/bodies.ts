@@ -1,14 +1,11 @@
 import type { TaskState } from '../../types/task'
-import type { ControlFilter } from '../shared/control-backend'
+import { STATES, type ControlFilter } from '../shared/control-backend'
 import { FST_ERR_TASK_INVALID_BODY } from '../shared/errors'
 import { formatValue, integer, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 import { redactText } from '../shared/redaction'
-import { STATES } from './snapshot-schema'
 
-/**
- * The bodies of the routes that act. Checked here and not by a validator: Fastify's removes members that it does not know, and
- * a misspelt member of a filter would cancel more than was meant.
- */
+// The bodies of the routes that act. Checked here and not by a validator: Fastify's removes members that it does not know, and
+// a misspelt member of a filter would cancel more than was meant.
 
 const text = (max = Infinity): OptionCheck => [
   max === Infinity ? 'a non-empty string' : `a string of 1 to ${max} characters`,
@@ -22,7 +19,8 @@ const NARROWING: OptionChecks = {
   group: text(),
   state: [`one or several of ${STATES.join(', ')}`, (value) => isState(value) || (isList(value, STATES.length) && value.every(isState))],
   prefix: text(),
-  q: text(),
+  // It is looked for in each name, in lower case.
+  q: text(1_000),
   names: ['a list of 1 to 1000 strings', (value) => isList(value, 1_000) && value.every((name) => typeof name === 'string')]
 }
 

@@ -7,7 +7,7 @@ import * as schemas from './schemas'
 import { errorSchema, routeSchema } from './schemas'
 import { jobSnapshotSchema } from './snapshot-schema'
 
-/** What the routes have for jobs alone. */
+// What the routes have for jobs alone.
 
 type ToPublic = (snapshot: Snapshot) => Snapshot
 
@@ -46,7 +46,8 @@ export function addAddRoute (app: FastifyInstance, add: NonNullable<ControlBacke
     const { kind, data, name, ttl } = readAddBody(request.body)
     const job = await add(kind, data, { name, ttl })
     const here = request.url.split('?', 1)[0].replace(/\/?$/, '/')
-    reply.header('location', here + encodeURIComponent(job.name))
+    // Every URL parser takes these names for folders.
+    reply.header('location', here + (/^\.\.?$/.test(job.name) ? `-?name=${job.name}` : encodeURIComponent(job.name)))
     return send(reply, toPublic(job), 202)
   })
 }

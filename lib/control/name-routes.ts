@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import { FST_ERR_TASK_NOT_FOUND } from '../shared/errors'
-import { clip } from '../shared/redaction'
 import { nameQuerySchema } from './schemas'
 
 /** What a route that acts on a name does. */
@@ -44,7 +43,7 @@ export function addNameRoutes (app: FastifyInstance, actions: NameAction[]): voi
       // As it came, where a slash within the name is still escaped: 'x%2Fheartbeat' is a name and no heartbeat of 'x'.
       const path = raw.url!.split('?', 1)[0]
       const action = actions.find((action) => action.method === (method === 'HEAD' ? 'GET' : method) && path.endsWith(action.suffix))
-      if (action === undefined) throw new FST_ERR_TASK_NOT_FOUND(clip(rest))
+      if (action === undefined) throw new FST_ERR_TASK_NOT_FOUND(rest)
       return action.handle(query.name ?? rest.slice(0, rest.length - action.suffix.length), query.process, reply)
     }
   })

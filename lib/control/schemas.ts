@@ -1,6 +1,6 @@
 import type { FastifySchema } from 'fastify'
-import type { Snapshot } from '../shared/control-backend'
-import { STATES, integer, list, processSchema, string, time } from './snapshot-schema'
+import { STATES, type Snapshot } from '../shared/control-backend'
+import { integer, list, processSchema, string, time } from './snapshot-schema'
 
 const filters = {
   group: { type: 'string', description: 'Only tasks of this group' },
@@ -88,7 +88,7 @@ export const cancelBodySchema = {
     group: { ...filters.group, minLength: 1 },
     state: { ...list({ type: 'string', enum: STATES }), minItems: 1, description: 'Only tasks in one of these states; a single state may be a string' },
     prefix: { ...filters.prefix, minLength: 1 },
-    q: { ...listQuerySchema.properties.q, minLength: 1 },
+    q: { ...listQuerySchema.properties.q, minLength: 1, maxLength: 1_000 },
     names: { ...list(string), minItems: 1, maxItems: 1_000, description: 'Only tasks of these names' },
     process: filters.process,
     reason: { type: 'string', maxLength: 1_000, description: 'The reason that the tasks are given' }

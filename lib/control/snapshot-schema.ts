@@ -1,11 +1,7 @@
-import type { TaskState } from '../../types/task'
+import { EVENTS, STATES } from '../shared/control-backend'
 
-/**
- * JSON schemas of what leaves the process. Without ids, so that a plugin may be registered twice, and of the forms that
- * Swagger 2 and OpenAPI 3 have in common.
- */
-
-export const STATES: TaskState[] = ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']
+// JSON schemas of what leaves the process. Without ids, so that a plugin may be registered twice, and of the forms that
+// Swagger 2 and OpenAPI 3 have in common.
 
 export const string = { type: 'string' } as const
 export const integer = { type: 'integer' } as const
@@ -64,8 +60,8 @@ export const feedMessageSchema = {
   properties: {
     event: {
       type: 'string',
-      enum: ['snapshot', 'start', 'progress', 'end', 'gone'],
-      description: '`snapshot`: sent once per live task on connect. `gone`: the tasks of `process` are out of reach. Otherwise the event that occurred'
+      enum: ['snapshot', ...EVENTS, 'gone'],
+      description: '`snapshot`: a live task, on connect and when its process comes into reach. `gone`: the tasks of `process` are out of reach. Otherwise the event that occurred'
     },
     task: {
       ...snapshotSchema,

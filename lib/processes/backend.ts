@@ -1,4 +1,4 @@
-import type { ControlBackend, ControlFilter, Found, LiveEntry, Snapshot } from '../shared/control-backend'
+import { LIVE_STATES, type ControlBackend, type ControlFilter, type Found, type LiveEntry, type Snapshot } from '../shared/control-backend'
 import { FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE, FST_ERR_TASK_OUT_OF_REACH } from '../shared/errors'
 import type { ProcessIdentity } from '../../types/process'
 import type { EventReceiver } from './event-receiver'
@@ -7,10 +7,10 @@ import type { LiveReader } from './live-reader'
 import type { Peer } from './peers'
 import { mergeSummaries, readCancelled, readPurged, readRefusal, readSummary } from './replies'
 import type { Reply, Requests } from './requests'
-import { LIVE, readSnapshot } from './snapshots'
+import { readSnapshot } from './snapshots'
 
 /** What the backend needs to know of this process among the others. */
-interface Reach {
+interface PeerAccess {
   /** The other processes that are there, once this one has had the time to hear of them, and hears their events if it listens. */
   reachable (): Promise<Peer[]>
   /** Whether a plugin of this process may send error text. */
@@ -25,7 +25,7 @@ interface Parts {
   requests: Requests
   reader: LiveReader
   receiver: EventReceiver
-  reach: Reach
+  access: PeerAccess
 }
 
 type Listener = Parameters<ControlBackend['subscribe']>[0]
@@ -41,15 +41,15 @@ export class ProcessesBackend implements ControlBackend {
   constructor (private readonly parts: Parts) {}
 
   async list ({ process, after, limit, ...filter }: Parameters<ControlBackend['list']>[0]) {
-    const { own, identity, requests, reach } = this.parts
+    const { own, identity, requests, access } = this.parts
     const { peers, missing: unknown } = await this.meant(process)
     const positions = after === undefined ? this.start(peers, process) : readPositions(after)
     const asked = peers.filter(({ id }) => Object.hasOwn(positions, id))
-    const args = { ...filter, limit, after: after && positions, exposes: reach.exposesErrors }
+    const args = { ...filter, limit, after: after && positions, exposes: access.exposesErrors }
     const mine = this.isMeant(process) && Object.hasOwn(positions, identity.id)
     const [page, { replies, missing }] = await Promise.all([
       mine ? own.list({ ...filter, limit, after: positions[identity.id] || undefined }) : undefined,
-      requests.ask(asked, 'list', args)
+      requests.request(asked, 'list', args)
     ])
     const parts: PartPage[] = []
     if (page !== undefined) parts.push({ id: identity.id, tasks: page.tasks.map((task) => this.ofHere(task)), cursors: page.cursors!, next: page.next })
@@ -64,7 +64,7 @@ export class ProcessesBackend implements ControlBackend {
   async summary () {
     const { own, requests } = this.parts
     const { peers } = await this.meant()
-    const [mine, { replies, missing }] = await Promise.all([own.summary(), requests.ask(peers, 'summary', {})])
+    const [mine, { replies, missing }] = await Promise.all([own.summary(), requests.request(peers, 'summary', {})])
     const summaries = [mine]
     for (const { peer, value } of replies) {
       const summary = readSummary(value, peer)
@@ -75,22 +75,22 @@ export class ProcessesBackend implements ControlBackend {
   }
 
   async get (name: string, process?: string): Promise<Found> {
-    const { own, requests, reach } = this.parts
+    const { own, requests, access } = this.parts
     const mine = this.isMeant(process) ? await this.try(() => own.get(name)) : undefined
     // No other process is needed.
     if (mine !== undefined && isLive(mine)) return (mine as { snapshot: Snapshot }).snapshot
     const { peers } = await this.meant(process)
-    const { replies, missing } = await requests.ask(peers, 'get', { name, exposes: reach.exposesErrors }, (reply) => isLive(outcomeOf(reply, name)))
+    const { replies, missing } = await requests.request(peers, 'get', { name, exposes: access.exposesErrors }, (reply) => isLive(outcomeOf(reply, name)))
     const found = [mine, ...replies.map((reply) => outcomeOf(reply, name))]
     return choose(name, found, missing, (one, other) => Number(isLive({ snapshot: other })) - Number(isLive({ snapshot: one })) || other.createdAt - one.createdAt)
   }
 
   async cancel (name: string, process?: string): Promise<Found> {
-    const { own, requests, reach } = this.parts
+    const { own, requests, access } = this.parts
     const { peers } = await this.meant(process)
     const [mine, { replies, missing }] = await Promise.all([
       this.isMeant(process) ? this.try(() => own.cancel(name)) : undefined,
-      requests.ask(peers, 'cancel', { name, exposes: reach.exposesErrors })
+      requests.request(peers, 'cancel', { name, exposes: access.exposesErrors })
     ])
     const outcomes = [mine, ...replies.map((reply) => outcomeOf(reply, name))]
     // The cancel is still stopping as long as one of the tasks is.
@@ -104,7 +104,7 @@ export class ProcessesBackend implements ControlBackend {
     const empty = Object.values(filter).every((part) => part === undefined)
     const mine = this.isMeant(process) || empty ? own.cancelAll(filter, reason) : undefined
     if (empty) await mine
-    const [done, { replies, missing }] = await Promise.all([mine, requests.ask(peers, 'cancelAll', { filter, reason })])
+    const [done, { replies, missing }] = await Promise.all([mine, requests.request(peers, 'cancelAll', { filter, reason })])
     const total = { cancelled: done?.cancelled ?? 0, remaining: [...done?.remaining ?? []] }
     for (const { peer, value } of replies) {
       const cancelled = readCancelled(value)
@@ -119,7 +119,7 @@ export class ProcessesBackend implements ControlBackend {
     const { own, requests } = this.parts
     const mine = this.isMeant(process) ? await this.try(async () => { await own.heartbeat(name) }) : undefined
     const { peers } = await this.meant(process)
-    const asked = requests.ask(peers, 'heartbeat', { name }, ({ status }) => status === 'ok')
+    const asked = requests.request(peers, 'heartbeat', { name }, ({ status }) => status === 'ok')
     // A task of this name in another process is renewed too, but not waited for.
     if (mine !== undefined && 'snapshot' in mine) return
     const { replies, missing } = await asked
@@ -132,7 +132,7 @@ export class ProcessesBackend implements ControlBackend {
     const { peers, missing: unknown } = await this.meant(process)
     const [mine, { replies, missing }] = await Promise.all([
       this.isMeant(process) ? own.purge() : undefined,
-      requests.ask(peers, 'purge', {})
+      requests.request(peers, 'purge', {})
     ])
     let purged = mine?.purged ?? 0
     for (const { peer, value } of replies) {
@@ -170,7 +170,7 @@ export class ProcessesBackend implements ControlBackend {
   }
 
   exposeErrors (): void {
-    this.parts.reach.expose()
+    this.parts.access.expose()
   }
 
   private isMeant (process: string | undefined): boolean {
@@ -180,7 +180,7 @@ export class ProcessesBackend implements ControlBackend {
   /** The other processes that are meant, and the id of the one that is named but unknown. */
   private async meant (process?: string): Promise<{ peers: Peer[], missing: string[] }> {
     if (process === this.parts.identity.id) return { peers: [], missing: [] }
-    const all = await this.parts.reach.reachable()
+    const all = await this.parts.access.reachable()
     if (process === undefined) return { peers: all, missing: [] }
     const peers = all.filter(({ id }) => id === process)
     return { peers, missing: peers.length === 0 ? [process] : [] }
@@ -215,7 +215,7 @@ export class ProcessesBackend implements ControlBackend {
 }
 
 function isLive (outcome: Outcome): boolean {
-  return outcome !== undefined && 'snapshot' in outcome && LIVE.includes(outcome.snapshot.state)
+  return outcome !== undefined && 'snapshot' in outcome && LIVE_STATES.includes(outcome.snapshot.state)
 }
 
 function read (value: unknown, peer: Peer): Outcome {

@@ -66,8 +66,7 @@ export class Channel {
   send (topic: string, payload: string): Promise<boolean> {
     return new Promise((resolve) => {
       if (!this.callsBack) timers.setImmediate(resolve, true)
-      const done = (error?: unknown): void => {
-        this.callsBack = true
+      const settle = (error?: unknown): void => {
         if (error != null) {
           this.failed = true
           this.fail(error)
@@ -75,9 +74,12 @@ export class Channel {
         resolve(error == null)
       }
       try {
-        catchRejection(this.emitter.emit({ topic, payload }, done), done)
+        catchRejection(this.emitter.emit({ topic, payload }, (error) => {
+          this.callsBack = true
+          settle(error)
+        }), settle)
       } catch (error) {
-        done(error)
+        settle(error)
       }
     })
   }

@@ -18,7 +18,7 @@ export class EventSender {
   private items: string[] = []
   private size = 0
   private timer: NodeJS.Timeout | undefined
-  private unconfirmedSince: number | undefined
+  private unconfirmedSince = -Infinity
 
   constructor (private readonly id: string, private readonly own: ControlBackend, private readonly channel: Channel) {}
 
@@ -28,7 +28,7 @@ export class EventSender {
   }
 
   /** Whether another process listens, and whether error text may be sent. */
-  update (listened: boolean, exposes: boolean): void {
+  update ({ listened, exposes }: { listened: boolean, exposes: boolean }): void {
     this.exposes = exposes
     if (listened === (this.unsubscribe !== undefined)) return
     if (listened) {
@@ -48,13 +48,17 @@ export class EventSender {
     this.timer = undefined
     if (this.items.length === 0) return
     if (this.channel.down) return this.lose()
-    if (this.unconfirmedSince !== undefined && timers.now() - this.unconfirmedSince < CONFIRMATION_TIMEOUT) return
+    const wait = this.unconfirmedSince + CONFIRMATION_TIMEOUT - timers.now()
+    if (wait > 0) {
+      this.timer = timers.setTimeout(() => this.flush(), wait, undefined)
+      return
+    }
     const { items } = this
     this.clear()
     this.unconfirmedSince = timers.now()
     const payload = encode('events', this.id, [String(++this.number), ...items])
     this.channel.send(TOPICS.events, payload).then(() => {
-      this.unconfirmedSince = undefined
+      this.unconfirmedSince = -Infinity
       this.flush()
     })
   }

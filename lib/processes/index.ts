@@ -16,7 +16,9 @@ import { Requests } from './requests'
 import { Responder } from './responder'
 
 /** The most that a start, or a close, waits for the emitter, in ms. */
-const PATIENCE = 1_000
+const EMITTER_TIMEOUT = 1_000
+/** How long a new process waits for the beats of the others after its first, in ms. */
+const JOIN_TIME = 100
 
 interface ProcessesOptions {
   emitter: Emitter
@@ -41,6 +43,8 @@ export class Processes {
   private readonly sender: EventSender
   private readonly receiver: EventReceiver
   private exposes = false
+  /** Resolves when the others have had time to answer the first beat. */
+  private joined: Promise<void> = Promise.resolve()
   private listening: Promise<void> = Promise.resolve()
 
   constructor (own: ControlBackend, private readonly options: ProcessesOptions) {
@@ -60,15 +64,17 @@ export class Processes {
       changed: (peer) => this.notice(peer)
     })
     this.presence = new Presence({ id, channel, beat: () => this.beat(), onTick: () => this.peers.tick() })
-    this.backend = new ProcessesBackend({ own, identity, requests: this.requests, receiver: this.receiver, reader, reach: this })
+    this.backend = new ProcessesBackend({ own, identity, requests: this.requests, receiver: this.receiver, reader, access: this })
   }
 
   /** Resolves when the others can reach this process, or when the emitter takes too long. */
   async open (): Promise<void> {
     const receive = (payload: unknown): void => this.receive(payload)
     const topics = [TOPICS.all, TOPICS.of(this.options.identity.id)]
-    await within(PATIENCE, Promise.all(topics.map((topic) => this.channel.subscribe(topic, receive))))
-    await within(PATIENCE, this.presence.start())
+    await within(EMITTER_TIMEOUT, Promise.all(topics.map((topic) => this.channel.subscribe(topic, receive))))
+    const started = within(EMITTER_TIMEOUT, this.presence.start())
+    this.joined = started.then(() => new Promise((resolve) => { timers.setTimeout(resolve, JOIN_TIME, undefined) }))
+    await started
   }
 
   /** Announces that this process leaves. The emitter stays open: it belongs to the caller. */
@@ -79,15 +85,15 @@ export class Processes {
     await new Promise((resolve) => { timers.setImmediate(resolve, undefined) })
     this.outbox.flush()
     this.sender.flush()
-    this.sender.update(false, false)
-    if (!this.channel.down) await within(PATIENCE, this.channel.send(TOPICS.all, encode('bye', this.options.identity.id, [])))
-    await within(PATIENCE, this.channel.close())
+    this.sender.update({ listened: false, exposes: false })
+    if (!this.channel.down) await within(EMITTER_TIMEOUT, this.channel.send(TOPICS.all, encode('bye', this.options.identity.id, [])))
+    await within(EMITTER_TIMEOUT, this.channel.close())
   }
 
   // --- for the backend ---
 
   async reachable (): Promise<Peer[]> {
-    await this.presence.joined
+    await this.joined
     // A listener misses nothing between its subscription and what is read here.
     await this.listening
     return this.peers.all()
@@ -106,13 +112,13 @@ export class Processes {
   listen (): Peer[] {
     const subscribed = this.channel.subscribe(TOPICS.events, (payload) => this.receive(payload))
     // Not before: events that the others send at once would be missed.
-    this.listening = within(PATIENCE, subscribed).then(() => this.presence.beat())
+    this.listening = within(EMITTER_TIMEOUT, subscribed).then(() => this.presence.beat())
     return this.peers.all()
   }
 
   async sequenceOf (peer: Peer): Promise<number | undefined> {
     await this.listening
-    const { replies: [reply] } = await this.requests.ask([peer], 'sequence', {})
+    const { replies: [reply] } = await this.requests.request([peer], 'sequence', {})
     return Number.isSafeInteger(reply?.value) ? reply.value as number : undefined
   }
 
@@ -133,12 +139,13 @@ export class Processes {
   private handle (message: Message): void {
     const { kind, from } = message
     const peer = this.peers.get(from)
-    if (kind === 'beat') {
-      if (this.peers.receiveBeat(message)) this.presence.greet(from)
-    } else if (kind === 'bye') this.peers.receiveBye(from)
-    else if (kind === 'ask') this.responder.receive(message, (timeout) => this.peers.isLate(message, timeout))
-    else if (peer === undefined) { /* Nobody's answer or event. */ } else if (kind === 'answer') this.requests.receive(peer, message)
-    else this.receiver.receive(peer, message)
+    switch (kind) {
+      case 'beat': if (this.peers.receiveBeat(message)) this.presence.greet(from); break
+      case 'bye': this.peers.receiveBye(from); break
+      case 'ask': this.responder.receive(message, (timeout) => this.peers.isLate(message, timeout)); break
+      case 'answer': if (peer !== undefined) this.requests.receive(peer, message); break
+      case 'events': if (peer !== undefined) this.receiver.receive(peer, message)
+    }
   }
 
   private beat (): Beat {
@@ -149,7 +156,7 @@ export class Processes {
 
   private notice (peer: Peer): void {
     const listeners = this.peers.all().filter(({ beat }) => beat.listens)
-    this.sender.update(listeners.length > 0, listeners.some(({ beat }) => beat.exposes))
+    this.sender.update({ listened: listeners.length > 0, exposes: listeners.some(({ beat }) => beat.exposes) })
     this.receiver.heard(peer)
   }
 

@@ -1,9 +1,8 @@
-import type { ControlFilter, LiveEntry } from '../shared/control-backend'
+import { LIVE_STATES, type ControlFilter, type LiveEntry } from '../shared/control-backend'
 import { readPage } from './pages'
 import type { Peer } from './peers'
 import type { RemoteEntries } from './remote-entries'
 import type { Requests } from './requests'
-import { LIVE } from './snapshots'
 
 const PAGE = 500
 
@@ -21,7 +20,7 @@ export class LiveReader {
   async * read (peer: Peer, filter: Pick<ControlFilter, 'group' | 'prefix'> = {}): AsyncGenerator<LiveEntry[], boolean> {
     let cursor: string | undefined = ''
     while (cursor !== undefined) {
-      const page: Page | undefined = await this.readPage(peer, { ...filter, states: LIVE, limit: PAGE, after: { [peer.id]: cursor }, exposes: this.exposes() })
+      const page: Page | undefined = await this.readPage(peer, { ...filter, states: LIVE_STATES, limit: PAGE, after: { [peer.id]: cursor }, exposes: this.exposes() })
       if (page === undefined) return false
       yield page.entries
       cursor = page.next
@@ -32,7 +31,7 @@ export class LiveReader {
   private async readPage (peer: Peer, args: object): Promise<Page | undefined> {
     const reading = this.entries.open()
     try {
-      const { replies: [reply] } = await this.requests.ask([peer], 'list', args)
+      const { replies: [reply] } = await this.requests.request([peer], 'list', args)
       const page = reply && readPage(reply.value, peer)
       return page && { entries: this.entries.hold(page.tasks, reading), next: page.next }
     } finally {

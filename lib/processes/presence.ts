@@ -5,8 +5,6 @@ import type { Beat } from './peers'
 
 /** How often a process sends a beat, in ms: the same in all of them. */
 const INTERVAL = 1_000
-/** How long a new process waits for the beats of the others after its first, in ms. */
-const JOIN_TIME = 100
 /** After so many undelivered beats in a row the emitter counts as down; one alone may be a stall. */
 const MAX_LATE = 2
 /** After so many in which nothing came, not even a beat of this process, the subscriptions count as lost. */
@@ -23,8 +21,6 @@ interface PresenceOptions {
 
 /** Sends the beats of this process, and learns from their return whether the emitter delivers. */
 export class Presence {
-  /** Resolves when the others have had time to answer the first beat. */
-  joined: Promise<void> = Promise.resolve()
   private timer: NodeJS.Timeout | undefined
   // Of the last beat: whether the emitter has accepted it, and whether it came back, if the emitter ever delivers it here.
   private taken = true
@@ -39,9 +35,7 @@ export class Presence {
   /** Resolves when the emitter has taken the first beat. */
   async start (): Promise<void> {
     this.timer = timers.setInterval(() => this.tick(), INTERVAL).unref()
-    const taken = this.send(TOPICS.all, true)
-    this.joined = taken.then(() => new Promise((resolve) => { timers.setTimeout(resolve, JOIN_TIME, undefined) }))
-    await taken
+    await this.send({ hello: true })
   }
 
   stop (): void {
@@ -50,7 +44,7 @@ export class Presence {
 
   /** Sends a beat at once, because its content has changed. */
   beat (): void {
-    this.send(TOPICS.all)
+    this.send()
   }
 
   /** Answers the first beat of another process. */
@@ -81,12 +75,12 @@ export class Presence {
     this.beat()
   }
 
-  private async send (topic: string, hello?: true): Promise<void> {
-    if (await this.options.channel.send(topic, this.encode(hello))) this.taken = true
+  private async send (more?: Pick<Beat, 'hello'>): Promise<void> {
+    if (await this.options.channel.send(TOPICS.all, this.encode(more))) this.taken = true
   }
 
-  private encode (hello?: true): string {
+  private encode (more?: Pick<Beat, 'hello'>): string {
     const { id, beat } = this.options
-    return encode('beat', id, [JSON.stringify({ ...beat(), hello })])
+    return encode('beat', id, [JSON.stringify({ ...beat(), ...more })])
   }
 }

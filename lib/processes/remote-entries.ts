@@ -24,6 +24,8 @@ export class RemoteEntry implements LiveEntry {
 
 const keyOf = ({ process, name, createdAt }: Snapshot): string => `${process!.id} ${createdAt} ${name}`
 
+type Page = Map<string, RemoteEntry>
+
 /** Tasks that are being read: those whose end event arrived before they did. */
 type Reading = Set<string>
 
@@ -32,7 +34,8 @@ type Reading = Set<string>
  * only the garbage collector knows for how long they are used.
  */
 export class RemoteEntries {
-  private readonly pages = new Set<WeakRef<Map<string, RemoteEntry>>>()
+  private readonly pages = new Set<WeakRef<Page>>()
+  private readonly collected = new FinalizationRegistry<WeakRef<Page>>((reference) => this.pages.delete(reference))
   private readonly readings = new Set<Reading>()
 
   /** Begins to read tasks. */
@@ -48,22 +51,20 @@ export class RemoteEntries {
 
   /** @returns entries of the tasks that have not ended meanwhile */
   hold (snapshots: Snapshot[], reading: Reading): RemoteEntry[] {
-    const page = new Map<string, RemoteEntry>()
+    const page: Page = new Map()
     for (const snapshot of snapshots) {
       const key = keyOf(snapshot)
       if (!reading.has(key)) page.set(key, new RemoteEntry(snapshot, page))
     }
-    this.pages.add(new WeakRef(page))
+    const reference = new WeakRef(page)
+    this.pages.add(reference)
+    this.collected.register(page, reference)
     return [...page.values()]
   }
 
   update (event: ControlEvent, snapshot: Snapshot): void {
     const key = keyOf(snapshot)
     if (event === 'end') for (const reading of this.readings) reading.add(key)
-    for (const reference of this.pages) {
-      const page = reference.deref()
-      if (page === undefined) this.pages.delete(reference)
-      else page.get(key)?.update(snapshot)
-    }
+    for (const reference of this.pages) reference.deref()?.get(key)?.update(snapshot)
   }
 }

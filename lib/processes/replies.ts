@@ -1,8 +1,8 @@
-import type { Cancelled, Counts, Summary } from '../shared/control-backend'
+import { MAX_GROUPS, STATES, type Cancelled, type Counts, type Summary } from '../shared/control-backend'
 import type { ProcessNumbers } from '../shared/process-info'
 import type { ProcessIdentity } from '../../types/process'
 import { FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
-import { STATES } from './snapshots'
+import { clip } from '../shared/redaction'
 
 /* What other processes answer is read here: what does not hold what it should is `undefined`. */
 
@@ -50,7 +50,7 @@ export function readPurged (value: unknown): number | undefined {
 export function readRefusal (value: unknown, name: string): Error {
   const [code, message] = Array.isArray(value) ? value as unknown[] : []
   const error = code === 'FST_ERR_TASK_NO_LEASE' ? new FST_ERR_TASK_NO_LEASE(name) : new FST_ERR_TASK_NOT_LIVE(name, 'it has ended')
-  if (typeof message === 'string') error.message = message
+  if (typeof message === 'string') error.message = clip(message, 1_000)
   return error
 }
 
@@ -62,9 +62,13 @@ export function mergeSummaries (summaries: Summary[]): Pick<Summary, 'counts' | 
   }
   return {
     counts: summaries.map(({ counts }) => counts).reduce(add),
-    groups: [...groups].slice(0, 1_000).map(([group, counts]) => ({ group, counts })),
+    groups: Array.from(groups, ([group, counts]) => ({ group, counts })).sort((one, other) => liveOf(other.counts) - liveOf(one.counts)).slice(0, MAX_GROUPS),
     processes: summaries.map(({ process }) => process)
   }
+}
+
+function liveOf ({ pending, running, cancelling }: Counts): number {
+  return pending + running + cancelling
 }
 
 function add (one: Counts | undefined, other: Counts): Counts {

@@ -46,10 +46,10 @@ export class Requests {
   ) {}
 
   /**
-   * Asks the peers, and waits until all have answered, one that is `enough` has, or the time is over: `peerTimeout` for a sign
+   * Sends a request to the peers, and waits until all have answered, one that is `enough` has, or the time is over: `peerTimeout` for a sign
    * that the request has arrived, and as long as a peer says that it may take.
    */
-  ask (peers: Peer[], operation: string, args: object, enough = never): Promise<Replies> {
+  request (peers: Peer[], operation: string, args: object, enough = never): Promise<Replies> {
     // A request that would wait in the emitter until its server is back is not sent.
     if (peers.length === 0 || this.isDown()) return Promise.resolve({ replies: [], missing: peers.map(({ id }) => id) })
     const id = ++this.lastId

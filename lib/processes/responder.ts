@@ -1,18 +1,17 @@
 import type { FastifyBaseLogger, FastifyError } from 'fastify'
-import type { ControlBackend, ControlFilter, ListQuery } from '../shared/control-backend'
+import { STATES, type ControlBackend, type ControlFilter, type ListQuery } from '../shared/control-backend'
 import { FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE } from '../shared/errors'
-import { boolean, integer, isObjectOf, type OptionCheck, type OptionChecks } from '../shared/option-checks'
+import { boolean, integer, isObjectOf, text, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 import { logThrown } from '../shared/thrown'
 import type { Outbox } from './outbox'
 import { MAX_MESSAGE, TOPICS, type Message } from './messages'
-import { STATES, writeSnapshot } from './snapshots'
+import { writeSnapshot } from './snapshots'
 
 /** No answer is larger: eight processes that answer at once do not fill the buffers of a server between them. */
 const MAX_ANSWER = MAX_MESSAGE / 4
 /** Larger values are not sent. */
 const MAX_ENTRY = MAX_MESSAGE / 2 - 1_000
 
-const text: OptionCheck = ['a string', (value) => typeof value === 'string']
 const listOf = (accepts: (value: unknown) => boolean): OptionCheck => ['a list', (value) => Array.isArray(value) && value.every(accepts)]
 
 const FILTER: OptionChecks = {
@@ -20,7 +19,7 @@ const FILTER: OptionChecks = {
   group: text,
   prefix: text,
   q: text,
-  names: listOf((name) => typeof name === 'string')
+  names: listOf(text[1])
 }
 
 type Args = Record<string, any>

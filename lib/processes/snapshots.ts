@@ -1,18 +1,12 @@
-import type { ControlEvent, Snapshot } from '../shared/control-backend'
-import { integer, isObjectOf, nonEmptyString, type OptionCheck, type OptionChecks } from '../shared/option-checks'
+import { EVENTS, STATES, type ControlEvent, type Snapshot } from '../shared/control-backend'
+import { integer, isObjectOf, nonEmptyString, text, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 import type { ProcessIdentity } from '../../types/process'
-import type { TaskState } from '../../types/task'
-
-export const STATES: readonly TaskState[] = ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']
-export const LIVE: readonly TaskState[] = ['pending', 'running', 'cancelling']
-const EVENTS: readonly ControlEvent[] = ['start', 'progress', 'end']
 
 /** A progress of more characters than this, or nested deeper, is not sent; neither is a stack of that size. */
 const MAX_PART = 2 ** 16
 const MAX_DEPTH = 32
 
 const time = integer(0, Number.MAX_SAFE_INTEGER)
-const text: OptionCheck = ['a string', (value) => typeof value === 'string']
 const described: OptionCheck = ['an error', (value) => isObjectOf(value, { code: text, message: text, stack: text })]
 
 const PARTS: OptionChecks = {
@@ -49,7 +43,7 @@ export function readSnapshot (value: unknown, { id, pid, hostname }: ProcessIden
 }
 
 export function isEvent (value: unknown): value is ControlEvent {
-  return EVENTS.includes(value as ControlEvent)
+  return EVENTS.includes(value as never)
 }
 
 type Described = { code?: string, message?: string, stack?: string }

@@ -4,6 +4,12 @@ import type { TaskSnapshot, TaskState } from '../../types/task'
 import type { ProcessIdentity } from '../../types/process'
 import type { ProcessNumbers } from './process-info'
 
+/** In the order of a task's life. */
+export const STATES: readonly TaskState[] = ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']
+export const LIVE_STATES = STATES.slice(0, 3)
+/** What happens to a task or a job. */
+export const EVENTS = ['start', 'progress', 'end'] as const
+
 /** A task or a job as JSON, the process it lives in where several are served, and the stack of its error where one task is asked for. */
 export type Snapshot = (TaskSnapshot | JobSnapshot) & {
   group?: string
@@ -46,9 +52,11 @@ export interface Page {
 /** How many there are in each state. */
 export type Counts = Record<TaskState, number>
 
+export const MAX_GROUPS = 1_000
+
 export interface Summary {
   counts: Counts
-  /** The groups that tasks have, at most 1,000. */
+  /** The groups that have tasks or limits, at most {@link MAX_GROUPS}. */
   groups: Array<{ group: string, counts: Counts }>
   /** The process that answers. */
   process: ProcessNumbers
@@ -84,7 +92,7 @@ export interface LiveEntry {
 export type Found = Snapshot & { missing?: string[] }
 
 /** `snapshot`: one that was live before, in a process that has come (back) into reach. Else what has happened. */
-export type ControlEvent = 'snapshot' | 'start' | 'progress' | 'end'
+export type ControlEvent = 'snapshot' | typeof EVENTS[number]
 
 /**
  * What routes, feed and dashboard serve. They work on snapshots only, never on thenable tasks.

@@ -1,31 +1,23 @@
 import createPlainError from '@fastify/error'
 import { clip, redactOption, redactUrls } from './redaction'
 
-// A connection string may have been given as anything: a name, a kind, an option.
+// A client may have sent any of the arguments, of any length, and a connection string may have been given as a name, a kind or an option.
 const createError = ((...definition: Parameters<typeof createPlainError>) => new Proxy(createPlainError(...definition), {
-  construct: (target, args: unknown[], created) => Reflect.construct(target, args.map((arg) => typeof arg === 'string' ? redactUrls(arg) : arg), created) as Error
+  construct: (target, args: unknown[], created) => Reflect.construct(target, args.map((arg) => typeof arg === 'string' ? clip(redactUrls(arg), 500) : arg), created) as Error
 })) as typeof createPlainError
 
-// The contract with every caller: a wrong value is named, and so is what would have been right.
-const INVALID = "'%s' must be %s, got %s"
-
-// A connection string, or the password of one, may have been given as any of them: what they show of it is cleaned.
+/** The contract with every caller: a wrong value is named, and so is what would have been right. */
+const createInvalidError = <C extends string>(code: C, what: 'Option' | 'Argument') => new Proxy(
+  createError<C, [name: string, expected: string, got: string]>(code, `${what} '%s' must be %s, got %s`, 500, TypeError), {
+    // The password of a connection string may have been given as any value.
+    construct: (target, [name, expected, got], created) => Reflect.construct(target, [name, expected, redactOption(name, got)], created) as Error
+  })
 
 /** An option of the plugin, of `addTask` or of a sub-plugin has a wrong value or is not known. Nothing was registered or added. */
-export class FST_ERR_TASK_INVALID_OPTION extends createError<'FST_ERR_TASK_INVALID_OPTION', [option: string, expected: string, got: string]>(
-  'FST_ERR_TASK_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError) {
-  constructor (option: string, expected: string, got: string) {
-    super(option, expected, redactOption(option, got))
-  }
-}
+export class FST_ERR_TASK_INVALID_OPTION extends createInvalidError('FST_ERR_TASK_INVALID_OPTION', 'Option') {}
 
 /** An argument has a wrong value. Nothing was added or changed. */
-export class FST_ERR_TASK_INVALID_ARGUMENT extends createError<'FST_ERR_TASK_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
-  'FST_ERR_TASK_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError) {
-  constructor (argument: string, expected: string, got: string) {
-    super(argument, expected, redactOption(argument, got))
-  }
-}
+export class FST_ERR_TASK_INVALID_ARGUMENT extends createInvalidError('FST_ERR_TASK_INVALID_ARGUMENT', 'Argument') {}
 
 /** The name belongs to a live task, including one that is being cancelled. */
 export const FST_ERR_TASK_NAME_IN_USE = createError<'FST_ERR_TASK_NAME_IN_USE', [name: string]>(
@@ -60,7 +52,7 @@ export class FST_ERR_TASK_CANCEL_TIMEOUT extends createError<'FST_ERR_TASK_CANCE
 
   constructor (tasks: string | string[], timeout: number) {
     const names = [tasks].flat()
-    if (names.length === 1) super(`Task '${names[0]}' is`, timeout, 'it was')
+    if (names.length === 1) super(`Task '${clip(redactUrls(names[0]))}' is`, timeout, 'it was')
     else super(`${names.length} tasks are`, timeout, 'they were')
     this.tasks = names
   }
@@ -101,20 +93,10 @@ export class FST_ERR_TASKS_CLOSED extends createError<'FST_ERR_TASKS_CLOSED', []
 }
 
 /** An option of the jobs plugin, of `defineJob` or of `addJob` has a wrong value or is not known. Nothing was registered or stored. */
-export class FST_ERR_JOB_INVALID_OPTION extends createError<'FST_ERR_JOB_INVALID_OPTION', [option: string, expected: string, got: string]>(
-  'FST_ERR_JOB_INVALID_OPTION', `Option ${INVALID}`, 500, TypeError) {
-  constructor (option: string, expected: string, got: string) {
-    super(option, expected, redactOption(option, got))
-  }
-}
+export class FST_ERR_JOB_INVALID_OPTION extends createInvalidError('FST_ERR_JOB_INVALID_OPTION', 'Option') {}
 
 /** An argument of a job call has a wrong value. Nothing was stored or changed. */
-export class FST_ERR_JOB_INVALID_ARGUMENT extends createError<'FST_ERR_JOB_INVALID_ARGUMENT', [argument: string, expected: string, got: string]>(
-  'FST_ERR_JOB_INVALID_ARGUMENT', `Argument ${INVALID}`, 500, TypeError) {
-  constructor (argument: string, expected: string, got: string) {
-    super(argument, expected, redactOption(argument, got))
-  }
-}
+export class FST_ERR_JOB_INVALID_ARGUMENT extends createInvalidError('FST_ERR_JOB_INVALID_ARGUMENT', 'Argument') {}
 
 /** A package that jobs need is not installed. */
 export const FST_ERR_JOB_MISSING_PACKAGE = createError<'FST_ERR_JOB_MISSING_PACKAGE', [name: string, install: string, options?: ErrorOptions]>(
@@ -130,12 +112,7 @@ export const FST_ERR_JOB_DEFINED_TOO_LATE = createError<'FST_ERR_JOB_DEFINED_TOO
 
 /** No such kind was defined in this process. */
 export class FST_ERR_JOB_UNKNOWN_KIND extends createError<'FST_ERR_JOB_UNKNOWN_KIND', [kind: string]>(
-  'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400) {
-  // A client may have sent it.
-  constructor (kind: string) {
-    super(clip(redactUrls(kind), 100))
-  }
-}
+  'FST_ERR_JOB_UNKNOWN_KIND', "Job kind '%s' is not defined", 400) {}
 
 /** The data of a job is not JSON, has more bytes than its `sizeLimit`, or does not pass the schema of its kind. Nothing was stored. */
 export const FST_ERR_JOB_INVALID_DATA = createError<'FST_ERR_JOB_INVALID_DATA', [kind: string, problem: string]>(
@@ -178,11 +155,11 @@ export const FST_ERR_JOB_CANCEL_TIMEOUT = createError<'FST_ERR_JOB_CANCEL_TIMEOU
   'FST_ERR_JOB_CANCEL_TIMEOUT', "Job '%s' is still running %d ms after it was cancelled", 504)
 
 /**
- * A job that was waited for is gone, and so is what would tell how it ended: its record was removed by hand, or long ago. It may
+ * A job that was waited for is gone, and how it ended is not known: its record was removed by hand, or long ago. It may
  * have completed: do not treat it as failed or cancelled.
  */
 export const FST_ERR_JOB_RECORD_GONE = createError<'FST_ERR_JOB_RECORD_GONE', [name: string]>(
-  'FST_ERR_JOB_RECORD_GONE', "The record of job '%s' is gone, and nothing tells how it ended", 410)
+  'FST_ERR_JOB_RECORD_GONE', "The record of job '%s' is gone: how it ended is not known", 410)
 
 /** The job has not ended within the `timeout` of `wait`. The job continues. */
 export const FST_ERR_JOB_WAIT_TIMEOUT = createError<'FST_ERR_JOB_WAIT_TIMEOUT', [name: string, timeout: number]>(

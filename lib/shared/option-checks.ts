@@ -15,11 +15,29 @@ type InvalidOptionError = new (option: string, expected: string, got: string) =>
 
 export const integer = (min: number, max = MAX_TIMEOUT, unit = ''): OptionCheck => [
   `an integer from ${min} to ${max}${unit}`, (value) => Number.isInteger(value) && value >= min && value <= max]
+export const text: OptionCheck = ['a string', (value) => typeof value === 'string']
 export const nonEmptyString: OptionCheck = ['a non-empty string', (value) => typeof value === 'string' && value !== '']
 export const boolean: OptionCheck = ['true or false', (value) => typeof value === 'boolean']
 export const object: OptionCheck = ['an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value)]
 export const oneOf = (...values: string[]): OptionCheck => [
   new Intl.ListFormat('en', { type: 'disjunction' }).format(values.map((value) => `'${value}'`)), (value) => values.includes(value)]
+
+/** Not by its class: it may be of another realm, as in vitest with jsdom. */
+export const abortSignal: OptionCheck = ['an AbortSignal',
+  (value) => hasMethods(value, 'addEventListener', 'removeEventListener') && has(value, 'aborted', 'boolean')]
+
+/** Whether it is an object with these methods, which are not called. */
+export function hasMethods (value: any, ...methods: string[]): boolean {
+  return typeof value === 'object' && value !== null && methods.every((method) => has(value, method, 'function'))
+}
+
+function has (value: any, member: string, type: 'function' | 'boolean'): boolean {
+  try {
+    return typeof value[member] === type // eslint-disable-line valid-typeof -- it is one of two
+  } catch { // A getter of it has thrown.
+    return false
+  }
+}
 
 /** Whether the value is an object that has no other members than these, each of them accepted. */
 export function isObjectOf (value: unknown, checks: OptionChecks): boolean {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks'
+import type { FastifyInstance } from 'fastify'
 import type { ProcessIdentity } from '../../types/process'
 
 /** Figures of a process: `uptime` and `eventLoopDelay` in ms, `heapUsed` in bytes. */
@@ -9,6 +10,13 @@ export interface ProcessNumbers extends ProcessIdentity {
   heapUsed: number
   /** The 99th percentile of the last seconds. 0 at the first request, which starts the measurement. */
   eventLoopDelay: number
+}
+
+/** What `fastify-tasks` decorates the app with: its {@link ProcessIdentity}, the same for tasks and jobs. */
+export const kProcessIdentity = Symbol.for('fastify-tasks.process-identity')
+
+export function processIdentityOf (app: FastifyInstance): ProcessIdentity {
+  return (app as unknown as Record<symbol, ProcessIdentity>)[kProcessIdentity]
 }
 
 export function processIdentity (): ProcessIdentity {

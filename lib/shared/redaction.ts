@@ -1,27 +1,31 @@
+// A text may be of any length: each pattern takes time in proportion to it, so what precedes its fixed part is bounded.
+
 /** Where a connection string begins: whatever follows up to a quote may be part of it. */
-const URL_LIKE = /\b([\w+.-]+):\/+[^'"`]*/g
-/** What has a user or a password before its host. */
-const USER_AND_HOST = /\S*@\S*/g
+const URL_LIKE = /([\w+.-]{1,32}):\/+[^'"`]*/g
+const WORD = /\S+/g
 /** The value of a member or a parameter that is called so. */
-const SECRET = /(\w*(?:pass|pwd|secret|token|credential|auth)\w*)(['"]?\s*(?::|=>?)\s*)((['"`])(?:\\.|(?!\4)[^\\])*(?:\4|$)|[^\s,}]+)/gi
+const SECRET = /((?:pass|pwd|secret|token|credential|auth)\w{0,32}['"]?\s*(?::|=>?)\s*)((['"`])(?:\\.|(?!\3)[^\\])*(?:\3|$)|[^\s,}]+)/gi
 const SECRET_NAME = /pass|pwd|secret|token|credential|auth/i
+const URL = /([\w+.-]{1,32}):\/\/[^\s'"`]*/g
+/** Of a URL: its user, or a password as a parameter. */
+const CREDENTIALS = /@|(?:pass|pwd|secret|token)\w{0,32}=/i
 
 /** Cuts a text that a client may have sent, for the message of an error: it may be of any length. */
 export function clip (text: string, length = 200): string {
-  return text.length > length ? `${text.slice(0, length)}…` : text
+  // Not within a surrogate pair.
+  return text.length > length ? `${text.slice(0, length).toWellFormed()}…` : text
 }
-
-/** A URL that has a user, or a password as a parameter. */
-const URL_WITH_SECRET = /\b([\w+.-]+):\/\/[^\s'"`]*(?:@|(?:pass|pwd|secret|token)\w*=)[^\s'"`]*/gi
 
 /** Cleans a text of the caller's that is shown otherwise as it is, such as a name: of URLs with credentials alone. */
 export function redactUrls (text: string): string {
-  return text.replaceAll(URL_WITH_SECRET, '$1://[redacted]')
+  return text.replaceAll(URL, (url, scheme) => CREDENTIALS.test(url) ? `${scheme}://[redacted]` : url)
 }
 
 /** Cleans what errors and log lines show of a caller's value: no connection string, and no password that is called one. */
 export function redactText (text: string): string {
-  return text.replaceAll(URL_LIKE, '$1://[redacted]').replaceAll(SECRET, '$1$2[redacted]').replaceAll(USER_AND_HOST, '[redacted]')
+  // What has a user or a password before its host.
+  const redactHost = (word: string): string => word.includes('@') ? '[redacted]' : word
+  return text.replaceAll(URL_LIKE, '$1://[redacted]').replaceAll(SECRET, '$1[redacted]').replaceAll(WORD, redactHost)
 }
 
 /** The same for the value of an option, which may be a secret by the option's name alone. */

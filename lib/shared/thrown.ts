@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import type { FastifyBaseLogger } from 'fastify'
 
-/** Anything can be thrown, including a value whose getters throw: none of these functions throws. */
+// Anything can be thrown, including a value whose getters throw: none of these functions throws.
 
 export function isAbortError (thrown: unknown): boolean {
   try {

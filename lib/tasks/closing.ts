@@ -43,10 +43,10 @@ export class Closing {
   }
 
   /**
-   * @param mayFinish the task has `onClose: 'wait'`, and runs or can start
-   * @param isLeased it would never expire, and a request that waits for it would keep the app from closing
+   * `mayFinish`: the task has `onClose: 'wait'`, and runs or can start. `isLeased`: it would never expire, and a request that waits
+   * for it would keep the app from closing.
    */
-  accepts (mayFinish: boolean, isLeased: boolean): boolean {
+  accepts ({ mayFinish, isLeased }: { mayFinish: boolean, isLeased: boolean }): boolean {
     return this.#phase === 'open' || (this.#phase === 'finishing' && mayFinish && !(isLeased && this.#isLate))
   }
 

@@ -2,8 +2,7 @@ import {
   FST_ERR_TASK_CANCEL_REQUESTED, FST_ERR_TASK_INVALID_BODY, FST_ERR_TASK_INVALID_CURSOR,
   FST_ERR_TASK_NOT_FOUND, FST_ERR_TASK_NOT_LIVE, FST_ERR_TASK_NO_LEASE
 } from '../shared/errors'
-import { clip } from '../shared/redaction'
-import { contains, type Cancelled, type ControlBackend, type ControlEvent, type ControlFilter, type ListQuery, type LiveEntry, type Page, type Snapshot, type Summary } from '../shared/control-backend'
+import { contains, EVENTS, MAX_GROUPS, type Cancelled, type ControlBackend, type ControlEvent, type ControlFilter, type ListQuery, type LiveEntry, type Page, type Snapshot, type Summary } from '../shared/control-backend'
 import { processNumbers } from '../shared/process-info'
 import { timers } from '../shared/timers'
 import type { ProcessIdentity } from '../../types/process'
@@ -11,8 +10,6 @@ import type { TaskRegistry } from './registry'
 import { Task } from './task'
 import { allEnded } from './waiting'
 
-const EVENTS: ControlEvent[] = ['start', 'progress', 'end']
-const MAX_GROUPS = 1_000
 /** How long a walk through the tasks may block the event loop, in ms. */
 const SLICE = 2
 /** How many tasks are cancelled at a time. */
@@ -33,7 +30,7 @@ export class TasksBackend implements ControlBackend {
     return this.identity.id
   }
 
-  // --- to read ---
+  // --- queries ---
 
   async list ({ limit, after, ...filter }: ListQuery): Promise<Page> {
     const before = this.readCursor(after)
@@ -106,15 +103,15 @@ export class TasksBackend implements ControlBackend {
 
   private find (name: string): Task {
     const task = this.registry.get(name)
-    if (task === undefined) throw new FST_ERR_TASK_NOT_FOUND(clip(name))
+    if (task === undefined) throw new FST_ERR_TASK_NOT_FOUND(name)
     return task
   }
 
-  // --- to act ---
+  // --- commands ---
 
   async cancel (name: string): Promise<Snapshot> {
     const task = this.find(name)
-    if (!Task.isLive(task)) throw new FST_ERR_TASK_NOT_LIVE(clip(name), task.state)
+    if (!Task.isLive(task)) throw new FST_ERR_TASK_NOT_LIVE(name, task.state)
     // It rejects when the task has not stopped in time, which its state says too.
     await Task.cancelAndWait(task, new FST_ERR_TASK_CANCEL_REQUESTED()).catch(() => {})
     // This object: a task without a name of the caller's is removed by now, and a name may have been reused.
@@ -140,8 +137,8 @@ export class TasksBackend implements ControlBackend {
 
   heartbeat (name: string): void {
     const task = this.find(name)
-    if (!task.heartbeat()) throw new FST_ERR_TASK_NOT_LIVE(clip(name), task.state)
-    if (task.toJSON().lease === undefined) throw new FST_ERR_TASK_NO_LEASE(clip(name))
+    if (!task.heartbeat()) throw new FST_ERR_TASK_NOT_LIVE(name, task.state)
+    if (Task.peek(task)?.lease === undefined) throw new FST_ERR_TASK_NO_LEASE(name)
   }
 
   purge (): { purged: number } {

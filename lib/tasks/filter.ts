@@ -2,7 +2,7 @@ import type { TaskFilter } from '../../types/task'
 import { FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_INVALID_OPTION } from '../shared/errors'
 import { checkOptions, formatValue, nonEmptyString, type OptionChecks } from '../shared/option-checks'
 import { checkObject } from './options'
-import { STATES } from './status'
+import { STATES } from '../shared/control-backend'
 import { Task } from './task'
 
 const isState = (value: unknown): boolean => (STATES as readonly unknown[]).includes(value)

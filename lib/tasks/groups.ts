@@ -57,8 +57,8 @@ export class TaskGroup {
     if (!this.#hasFreePlace && this.#queued >= maxPending) throw new FST_ERR_TASK_GROUP_FULL(this.name, maxPending)
   }
 
-  /** @param isRunning it takes a place, beyond `concurrency` if need be */
-  join (task: Task, isRunning: boolean): GroupMember {
+  /** `isRunning`: it takes a place, beyond `concurrency` if need be */
+  join (task: Task, { isRunning }: { isRunning: boolean }): GroupMember {
     const member = new GroupMember(task, this)
     this.#members.append(member)
     this.tally.add()

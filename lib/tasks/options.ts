@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { FastifyBaseLogger } from 'fastify'
 import type { FastifyTasksOptions, TaskGroupLimits, TaskOptions, TaskProgress } from '../../types/task'
 import { FST_ERR_TASK_INVALID_ARGUMENT, FST_ERR_TASK_INVALID_OPTION } from '../shared/errors'
-import { checkOptions, checkRegistration, formatValue, integer, nonEmptyString, oneOf, type OptionChecks } from '../shared/option-checks'
+import { abortSignal, checkOptions, checkRegistration, formatValue, hasMethods, integer, nonEmptyString, oneOf, type OptionChecks } from '../shared/option-checks'
 
 const PLUGIN_OPTIONS: OptionChecks = {
   cancelTimeout: integer(0),
@@ -21,8 +21,7 @@ const TASK_OPTIONS: OptionChecks = {
   group: nonEmptyString,
   ttl: integer(1, undefined, ' (ms)'),
   timeout: integer(1, undefined, ' (ms)'),
-  // Not by its class: it may be of another realm, as in vitest with jsdom.
-  signal: ['an AbortSignal', (value) => hasMethods(value, 'addEventListener', 'removeEventListener') && has(value, 'aborted', 'boolean')],
+  signal: abortSignal,
   onClose: oneOf('cancel', 'wait'),
   log: ['a logger, such as request.log', (value) => hasMethods(value, 'child', 'debug', 'error')]
 }
@@ -33,18 +32,6 @@ const GROUP_LIMITS: OptionChecks = {
 }
 
 const NO_OPTIONS: TaskOptions = Object.freeze({})
-
-function hasMethods (value: any, ...methods: string[]): boolean {
-  return typeof value === 'object' && value !== null && methods.every((method) => has(value, method, 'function'))
-}
-
-function has (value: any, member: string, type: 'function' | 'boolean'): boolean {
-  try {
-    return typeof value[member] === type // eslint-disable-line valid-typeof -- it is one of two
-  } catch { // A getter of it has thrown.
-    return false
-  }
-}
 
 /** @throws FST_ERR_TASK_INVALID_OPTION naming the option whose value is wrong */
 export function checkPluginOptions (log: FastifyBaseLogger, options: FastifyTasksOptions): CheckedOptions {

@@ -1,7 +1,4 @@
-import type { TaskState } from '../../types/task'
-
-/** In the order of a task's life: the first three are live. A task keeps the index. */
-export const STATES: readonly TaskState[] = ['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled']
+// What a task keeps of its state: the index in STATES.
 export const PENDING = 0
 export const RUNNING = 1
 export const CANCELLING = 2

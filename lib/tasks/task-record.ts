@@ -1,9 +1,10 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type * as api from '../../types/task'
 import { FST_ERR_TASK_CANCELLED, FST_ERR_TASK_EXPIRED, FST_ERR_TASK_TIMEOUT } from '../shared/errors'
+import { STATES } from '../shared/control-backend'
 import { childOf, describeThrown, logLine, logThrown, releaseFrames } from '../shared/thrown'
 import { LinkedNode } from './linked-list'
-import { CANCELLED, CANCELLING, COMPLETED, FAILED, HAS_REASON, PENDING, RUNNING, STATE, STATES, TIMED_OUT, TOLD, WAITS } from './status'
+import { CANCELLED, CANCELLING, COMPLETED, FAILED, HAS_REASON, PENDING, RUNNING, STATE, TIMED_OUT, TOLD, WAITS } from './status'
 import type { Task } from './task'
 import { TaskExtras, Waiter, type TaskHost } from './task-extras'
 

@@ -2,12 +2,13 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
-import { ACCESS_OPTIONS, checkAccess, type AccessOptions, rejectCrossOrigin } from '../../lib/control/access'
+import { ACCESS_OPTIONS, checkAccess, rejectCrossOrigin } from '../../lib/control/access'
+import type { AccessOptions } from '../../lib/control/access-options'
 import { listen } from '../fixtures/app'
 import { fakeLog } from '../fixtures/log'
 
 const { log, warnings } = fakeLog()
-const check = (options: object): object => checkAccess({ log } as FastifyInstance, 'the plugin', options as AccessOptions, ACCESS_OPTIONS)
+const check = (options: object): void => checkAccess({ log } as FastifyInstance, 'the plugin', options as AccessOptions, ACCESS_OPTIONS)
 const hook = (): void => {}
 
 t.test('the error of a wrong option names the option, what was expected and what was passed', async (t) => {
@@ -22,7 +23,7 @@ t.test('the error of a wrong option names the option, what was expected and what
   ] as const) {
     t.throws(() => check(options), { code: 'FST_ERR_TASK_INVALID_OPTION', message })
   }
-  t.strictSame(check({ onRequest: [], title: 1, valueOf: 1 }), { onRequest: [] })
+  check({ onRequest: [], title: 1, valueOf: 1 })
   t.strictSame(warnings.splice(0), [[{ plugin: 'the plugin', options: ['title', 'valueOf'] }, 'Unknown options are ignored']])
   t.throws(() => check({}), { code: 'FST_ERR_TASK_UNPROTECTED', message: /^the plugin needs the option 'onRequest'/ })
 })

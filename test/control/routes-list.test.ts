@@ -139,6 +139,7 @@ t.test('all that match a filter are cancelled together', async (t) => {
     [{ state: [] }, /'state'/], [{ state: 'asleep' }, /'state'/], [{ state: ['running', 'asleep'] }, /'state'/],
     [{ names: [] }, /'names'/], [{ names: 'a' }, /'names'/], [{ names: [1] }, /'names'/], [{ names: new Array(1_001).fill('a') }, /'names' must be a list of 1 to 1000 strings/],
     [{ group: 'many', prefx: 'x' }, /'prefx' must be one of group, state, prefix, q, names, process, reason/],
+    [{ q: 'x'.repeat(1_001) }, /'q' must be a string of 1 to 1000 characters, got 'x{100}'/],
     [{ group: 'many', reason: 'x'.repeat(1_001) }, /'reason' must be a string of 1 to 1000 characters, got 'x{100}'/],
     [{ ['x'.repeat(500_000)]: 1 }, /^.{1,400}$/],
     [[], /it must be a JSON object/], [undefined, /it must be a JSON object/]

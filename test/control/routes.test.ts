@@ -210,7 +210,7 @@ t.test('what an error repeats of a request is clipped', async (t) => {
   await app.ready()
   for (const [method, path] of [['GET', ''], ['DELETE', ''], ['POST', '/heartbeat'], ['POST', '']] as const) {
     const { message } = (await app.inject({ method, url: `/tasks/${'n'.repeat(9_000)}${path}` })).json()
-    t.match(message, /^Task 'n{200}…' was not found$/)
+    t.match(message, /^Task 'n{500}…' was not found$/)
   }
 })
 
@@ -372,7 +372,7 @@ t.test('jobs are served from their own backend', async (t) => {
     cancel: async () => ({ ...job, state: 'cancelled' }),
     heartbeat: () => {},
     purge: () => ({ purged: 2 }),
-    add: async (...args) => { added.push(args); return job }
+    add: async (...args) => { added.push(args); return { ...job, name: args[2].name ?? job.name } }
   }
   app.decorate(kJobsControlBackend, source)
   await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
@@ -392,6 +392,11 @@ t.test('jobs are served from their own backend', async (t) => {
   }
   t.match((await app.inject({ method: 'POST', url: '/jobs', payload: { kind: 'k', nmae: 'x' } })).json().message, /'nmae' must be one of kind, data, name, ttl/)
   t.equal(added.length, 2)
+  for (const name of ['.', '..']) {
+    const { location } = (await app.inject({ method: 'POST', url: '/jobs', payload: { kind: 'k', name } })).headers
+    t.equal(location, `/jobs/-?name=${name}`)
+    t.equal((await app.inject(new URL(location as string, 'http://h').href.slice('http://h'.length))).statusCode, 200)
+  }
 })
 
 t.test("an app's own error handler and hooks answer with the bodies they choose", async (t) => {

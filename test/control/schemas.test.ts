@@ -1,7 +1,8 @@
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { errorSchema, publicSnapshot } from '../../lib/control/schemas'
-import { feedMessageSchema, jobSnapshotSchema, snapshotSchema, STATES } from '../../lib/control/snapshot-schema'
+import { feedMessageSchema, jobSnapshotSchema, snapshotSchema } from '../../lib/control/snapshot-schema'
+import { STATES } from '../../lib/shared/control-backend'
 
 /** What the validator of a route says of a body, without changing it. */
 async function validator (t: Test, schema: object): Promise<(body: object) => Promise<number>> {

@@ -118,6 +118,18 @@ t.test('an emitter that never calls back counts as delivering, one that does is 
   t.equal(taken, true)
 })
 
+t.test('an emitter that never calls back, and threw or rejected once, counts as delivering again', async (t) => {
+  for (const fail of [() => { throw new Error('no') }, async () => { throw new Error('no') }]) {
+    const emitter = new FakeEmitter()
+    const { channel } = channelOf(emitter)
+    emitter.emit = fail
+    await channel.send('a', 'x')
+    t.equal(channel.down, true)
+    emitter.emit = () => {}
+    t.equal(await Promise.race([channel.send('a', 'x'), new Promise((resolve) => setTimeout(resolve, 100, 'never'))]), true)
+  }
+})
+
 t.test('subscriptions are made again, and end at the close', async (t) => {
   const emitter = new FakeEmitter()
   const { channel } = channelOf(emitter)

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import mqemitter from 'mqemitter'
 import t from 'tap'
 import { TOPICS, encode } from '../../lib/processes/messages'
@@ -214,6 +215,23 @@ t.test('the app closes in time when the emitter was closed before it', async (t)
   const startedAt = Date.now()
   await a.app.close()
   t.ok(Date.now() - startedAt < 5_000)
+})
+
+t.test('an emitter that stalls while an app starts delays its first requests, and no more', async (t) => {
+  const inner = mqemitter()
+  const emitter: Emitter = {
+    on (topic, listener, done) {
+      inner.on(topic, listener, () => {
+        if (topic === TOPICS.all) inner.emit({ topic, payload: encode('beat', 'other', ['{"pid":1,"hostname":"h","hello":true}']) })
+        setTimeout(() => done?.(), 20)
+      })
+    },
+    removeListener: inner.removeListener.bind(inner),
+    // It takes the greeting of the other process, and nothing more.
+    emit: (message, done) => { if (message.topic === TOPICS.of('other')) inner.emit(message, done) }
+  }
+  const { backend } = await Promise.race([member(t, emitter), sleep(10_000)]) as Member
+  t.match(await backend.summary(), { missing: ['other'] })
 })
 
 t.test('an app that is closed before it is ready sends nothing', async (t) => {

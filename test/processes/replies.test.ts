@@ -24,6 +24,15 @@ t.test('several summaries are added up', async (t) => {
   t.same(processes, [process, process])
 })
 
+t.test('of more groups than a summary has, those with the most live tasks are kept', async (t) => {
+  const summary = (live: number, ...groups: string[]) => ({
+    counts, groups: groups.map((group) => ({ group, counts: { ...counts, pending: 0, running: 0, cancelling: live } })), process: { ...here, ...numbers }
+  })
+  const { groups } = mergeSummaries([summary(0, ...Array.from({ length: 1_000 }, (_, i) => `idle-${i}`)), summary(1, 'few'), summary(2, 'many')])
+  t.equal(groups.length, 1_000)
+  t.same(groups.slice(0, 3).map(({ group }) => group), ['many', 'few', 'idle-0'])
+})
+
 t.test('the numbers of cancelled and purged tasks are read', async (t) => {
   t.same(readCancelled({ cancelled: 2, remaining: ['x', 1, 'y'] }), { cancelled: 2, remaining: ['x', 'y'] })
   t.equal(readPurged({ purged: 3 }), 3)
@@ -36,6 +45,7 @@ t.test('the numbers of cancelled and purged tasks are read', async (t) => {
 t.test('a refusal becomes an error of this process, with the message of the other', async (t) => {
   t.match(readRefusal(['FST_ERR_TASK_NO_LEASE', 'no lease'], 'x'), { code: 'FST_ERR_TASK_NO_LEASE', message: 'no lease', statusCode: 409 })
   t.match(readRefusal(['FST_ERR_TASK_NOT_LIVE', 'ended'], 'x'), { code: 'FST_ERR_TASK_NOT_LIVE', message: 'ended', statusCode: 409 })
+  t.equal(readRefusal(['FST_ERR_TASK_NOT_LIVE', 'a'.repeat(10_000)], 'x').message.length, 1_001)
   for (const value of [undefined, null, {}, ['E_FORGED', 1]]) t.match(readRefusal(value, 'x'), { code: 'FST_ERR_TASK_NOT_LIVE', message: /'x'/ })
 })
 

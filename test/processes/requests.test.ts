@@ -29,8 +29,8 @@ const settled = async (promise: Promise<unknown>): Promise<boolean> => {
 
 t.test('one process is asked on its own topic, several on the shared topic', async (t) => {
   const { requests, sent } = asker()
-  requests.ask([a], 'get', { name: 'x' })
-  requests.ask([a, b], 'get', { name: 'x' })
+  requests.request([a], 'get', { name: 'x' })
+  requests.request([a, b], 'get', { name: 'x' })
   t.same(sent, [
     ['fastify-tasks/1/to/a', 'ask', [1, 'get', { name: 'x' }, 100]],
     ['fastify-tasks/1/all', 'ask', [2, 'get', { name: 'x' }, 100]]
@@ -40,7 +40,7 @@ t.test('one process is asked on its own topic, several on the shared topic', asy
 
 t.test('each answer counts once, and only from the processes that were asked', async (t) => {
   const { requests, answer } = asker()
-  const asked = requests.ask([a, b], 'get', {})
+  const asked = requests.request([a, b], 'get', {})
   answer(peer('c'), [1, 'ok', 'forged'])
   answer(a, null, 1, [], [2, 'ok', 1], [1, 'odd', 1], ['1', 'ok', 1], [1, 'ok', 'first'], [1, 'ok', 'second'])
   t.notOk(await settled(asked))
@@ -54,8 +54,8 @@ t.test('each answer counts once, and only from the processes that were asked', a
 
 t.test('those that do not answer in time are missing', async (t) => {
   const { requests, answer } = asker()
-  const asked = requests.ask([a, b], 'get', {})
-  const other = requests.ask([b], 'get', {})
+  const asked = requests.request([a, b], 'get', {})
+  const other = requests.request([b], 'get', {})
   answer(b, [1, 'none'])
   await time.pass(99, () => {})
   t.notOk(await settled(asked))
@@ -67,7 +67,7 @@ t.test('those that do not answer in time are missing', async (t) => {
 
 t.test('answers that arrived while the event loop was blocked count', async (t) => {
   const { requests, answer } = asker()
-  const asked = requests.ask([a], 'get', {})
+  const asked = requests.request([a], 'get', {})
   await time.turn()
   time.stall(1_000)
   answer(a, [1, 'ok', 1])
@@ -77,7 +77,7 @@ t.test('answers that arrived while the event loop was blocked count', async (t) 
 
 t.test('a process that says it is at work gets the time it asks for, and no more', async (t) => {
   const { requests, answer } = asker()
-  const asked = requests.ask([a, b], 'cancel', {})
+  const asked = requests.request([a, b], 'cancel', {})
   answer(a, [1, 'working', 500], [1, 'working', 9_000])
   answer(b, [1, 'working', 'long'])
   await time.pass(590, () => {})
@@ -89,7 +89,7 @@ t.test('a process that says it is at work gets the time it asks for, and no more
 
 t.test('the last answer, or one that is enough, ends the wait', async (t) => {
   const { requests, answer } = asker()
-  const asked = requests.ask([a, b], 'cancel', {}, ({ status }) => status === 'ok')
+  const asked = requests.request([a, b], 'cancel', {}, ({ status }) => status === 'ok')
   answer(a, [1, 'working', 500])
   answer(b, [1, 'working', -1])
   answer(a, [1, 'ok', 1])
@@ -100,7 +100,7 @@ t.test('the last answer, or one that is enough, ends the wait', async (t) => {
 
 t.test('a process that leaves is no longer waited for', async (t) => {
   const { requests } = asker()
-  const asked = requests.ask([a, b], 'get', {})
+  const asked = requests.request([a, b], 'get', {})
   requests.lose(a)
   requests.lose(a)
   requests.lose(b)
@@ -109,8 +109,8 @@ t.test('a process that leaves is no longer waited for', async (t) => {
 })
 
 t.test('nothing is sent without other processes, or while the emitter is down', async (t) => {
-  t.same(await asker().requests.ask([], 'get', {}), { replies: [], missing: [] })
+  t.same(await asker().requests.request([], 'get', {}), { replies: [], missing: [] })
   const { requests, sent } = asker(true)
-  t.same(await requests.ask([a], 'get', {}), { replies: [], missing: ['a'] })
+  t.same(await requests.request([a], 'get', {}), { replies: [], missing: ['a'] })
   t.same(sent, [])
 })

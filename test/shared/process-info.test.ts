@@ -2,7 +2,9 @@ import { hostname } from 'node:os'
 import { mock } from 'node:test'
 import * as timers from 'node:timers/promises'
 import t from 'tap'
-import { processIdentity, processNumbers } from '../../lib/shared/process-info'
+import { controlBackendOf, kTasksControlBackend } from '../../lib/shared/control-backend'
+import { readyApp } from '../fixtures/app'
+import { processIdentity, processIdentityOf, processNumbers } from '../../lib/shared/process-info'
 
 // Before it is faked.
 const wait = timers.setTimeout
@@ -32,4 +34,11 @@ t.test('the event-loop delay is measured while somebody asks, and of late', asyn
   mock.timers.tick(60_000)
   t.equal(processNumbers(identity).eventLoopDelay, 0)
   mock.timers.tick(60_000)
+})
+
+t.test('an app has one identity, in all of its plugins', async (t) => {
+  const app = await readyApp(t)
+  const { id } = processIdentityOf(app)
+  t.equal(((await controlBackendOf(app, kTasksControlBackend)!.summary()).process).id, id)
+  t.not(processIdentityOf(await readyApp(t)).id, id)
 })

@@ -1,6 +1,6 @@
 import t from 'tap'
 import * as errors from '../../lib/shared/errors'
-import { clip, redactError, redactOption, redactText } from '../../lib/shared/redaction'
+import { clip, redactError, redactOption, redactText, redactUrls } from '../../lib/shared/redaction'
 
 t.test('connection strings, credentials before a host, and values named as secrets are redacted', async (t) => {
   for (const [text, expected] of [
@@ -43,6 +43,27 @@ t.test('text that a client may have sent is clipped', async (t) => {
   t.equal(clip('a'.repeat(200)), 'a'.repeat(200))
   t.equal(clip('a'.repeat(201)), `${'a'.repeat(200)}…`)
   t.equal(clip('a'.repeat(101), 100), `${'a'.repeat(100)}…`)
+  t.equal(clip('\u{1f600}', 1), '\ufffd…')
+})
+
+t.test('the message of every error is clipped', async (t) => {
+  const { FST_ERR_JOB_FAILED, ...all } = errors
+  const long = 'a'.repeat(15_000)
+  for (const [code, Coded] of Object.entries(all) as Array<[string, new (...args: unknown[]) => Error]>) {
+    t.ok(new Coded(long, long, long).message.length < 2_000, code)
+  }
+  t.equal(new errors.FST_ERR_TASK_NOT_FOUND(long).message, `Task '${'a'.repeat(500)}…' was not found`)
+  t.match(new errors.FST_ERR_TASK_CANCEL_TIMEOUT(long, 5), { message: /^Task 'a+…' is still running 5 ms after it was cancelled$/, tasks: [long] })
+})
+
+t.test('the time that a text takes is proportional to its length', async (t) => {
+  for (const part of ['a', 'a.', 'x://', ':/', '@', 'pass', 'pass ', "pass:' ", 'x://pass']) {
+    const text = part.repeat(400_000 / part.length)
+    const startedAt = performance.now()
+    redactUrls(text)
+    redactText(text)
+    t.ok(performance.now() - startedAt < 2_000, part)
+  }
 })
 
 t.test('a name, a kind or an option that is a URL with credentials is not shown by any error, and other names are', async (t) => {

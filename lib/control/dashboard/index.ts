@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import { ACCESS_OPTIONS, checkAccess, addAuthHooks, rejectCrossOrigin, type AccessOptions, type Served } from '../access'
+import { ACCESS_OPTIONS, checkAccess, addAuthHooks, rejectCrossOrigin } from '../access'
+import type { AccessOptions, Served } from '../access-options'
 import tasksFeed from '../feed'
 import tasksRoutes from '../routes'
 import type { OptionCheck } from '../../shared/option-checks'

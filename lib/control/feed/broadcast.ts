@@ -217,10 +217,10 @@ export class Broadcast {
     let size = 0
     let isFull = false
     let entry
-    while (size < CHUNK && !isFull && (entry = walk.current) !== undefined) {
+    while (size < CHUNK && (entry = walk.current) !== undefined) {
       const message = this.#snapshots.messageOf(entry)
       const total = size + sizeOf(message)
-      isFull = !client.hasRoomFor(total, frames.length === 0)
+      isFull = !client.hasRoomFor(total, { isFirst: frames.length === 0 })
       if (isFull) break
       frames.push(...message)
       size = total

@@ -50,7 +50,7 @@ export class FeedClient {
   }
 
   /** Whether snapshots of so many bytes can wait and leave room for events. A first one can if nothing else waits, whatever its size. */
-  hasRoomFor (size: number, isFirst: boolean): boolean {
+  hasRoomFor (size: number, { isFirst }: { isFirst: boolean }): boolean {
     return (isFirst && this.#queued === 0) || this.#queued + size <= Math.min(this.#options.maxBuffer / 2, WINDOW)
   }
 

@@ -1,4 +1,4 @@
-/** Frames of WebSockets as a server sends them: not masked (RFC 6455). One message is encoded once for all clients. */
+// Frames of WebSockets as a server sends them: not masked (RFC 6455). One message is encoded once for all clients.
 
 const TEXT = 0x1
 const CONTINUATION = 0x0

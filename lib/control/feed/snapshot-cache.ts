@@ -1,6 +1,6 @@
 import type { LiveEntry } from '../../shared/control-backend'
 import { publicSnapshot } from '../schemas'
-import { encodeMessage, type Message } from './frames'
+import { encodeMessage, sizeOf, type Message } from './frames'
 
 /** In ms. No longer: what is left of a lease changes without an event. */
 const MAX_AGE = 1_000
@@ -24,7 +24,7 @@ export class SnapshotCache {
     if (message === undefined) {
       message = encodeMessage(JSON.stringify({ event: 'snapshot', task: publicSnapshot(entry.toJSON(), this.#exposeErrors) }))
       this.#messages.set(entry, message)
-      for (const { length } of message) this.#size += length
+      this.#size += sizeOf(message)
     }
     return message
   }
