@@ -64,7 +64,7 @@ export class CompletionWaiter {
   /**
    * How the job ends, until whoever waits abandons it.
    * @param isLive the caller has just seen it live: there is no need to look at once
-   * @throws FST_ERR_JOBS_CLOSED when this app closes first, FST_ERR_JOB_RECORD_GONE when nothing tells how it ended
+   * @throws FST_ERR_JOBS_CLOSED when this app closes first, FST_ERR_JOB_RECORD_GONE when it is not known how it ended
    */
   wait ({ queue, id, name, attempts, expiresAt }: Awaited, { isLive = false } = {}): { ended: Promise<Outcome>, abandon: () => void } {
     let abandon = (): void => {}

@@ -1,22 +1,20 @@
-import { contains, type ControlBackend, type ControlFilter, type Counts, type Found, type Summary } from '../shared/control-backend'
+import { contains, EVENTS, type ControlBackend, type ControlFilter, type Counts, type Found, type Summary } from '../shared/control-backend'
 import {
   FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_NOT_FOUND, FST_ERR_JOB_NOT_LIVE, FST_ERR_JOB_NO_LEASE, FST_ERR_TASK_INVALID_BODY, FST_ERR_TASK_INVALID_CURSOR
 } from '../shared/errors'
-import { processIdentity, processNumbers } from '../shared/process-info'
+import { processNumbers } from '../shared/process-info'
 import { timers } from '../shared/timers'
 import type { JobEvents } from './events'
 import type { JobSchedule } from '../../types/job'
+import type { ProcessIdentity } from '../../types/process'
 import type { Job } from './job'
 import type { JobRegistry } from './registry'
 
 /** Jobs that are cancelled at a time, and entries of a page of live ones. */
 const SLICE = 200
-const EVENTS = ['start', 'progress', 'end'] as const
 
 /** What routes, feed and dashboard serve of jobs: those of the whole fleet. */
-export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents, schedules: () => Promise<JobSchedule[]>): ControlBackend {
-  const identity = processIdentity()
-
+export function createJobsBackend (open: () => JobRegistry, jobEvents: JobEvents, schedules: () => Promise<JobSchedule[]>, identity: ProcessIdentity): ControlBackend {
   async function find (name: string): Promise<Job> {
     const job = await open().get(name)
     if (job === undefined) throw new FST_ERR_JOB_NOT_FOUND(name)

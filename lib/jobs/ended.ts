@@ -1,4 +1,5 @@
 import { FST_ERR_JOB_CANCELLED, FST_ERR_JOB_EXPIRED, FST_ERR_JOB_FAILED } from '../shared/errors'
+import { clip } from '../shared/redaction'
 import { deserializeReason, readFailure, serializeReason, startsOf, type Reason, type Stored } from './serialization'
 
 /** How a job has ended. */
@@ -43,7 +44,7 @@ export function endOf (job: Stored, { result, error: thrown }: { result?: unknow
   const { state, error } = readFailure(job)
   // Who cancelled it has left the reason in the record, of which a worker has an older copy.
   const { cause } = 'cause' in thrown ? thrown : error
-  return { ...ended, state, error: { code: error.code, message: clip(error.message) }, ...state === 'cancelled' && { cause: serializeReason(cause) } }
+  return { ...ended, state, error: { code: error.code, message: clip(error.message, MAX_MESSAGE) }, ...state === 'cancelled' && { cause: serializeReason(cause) } }
 }
 
 /** The end of a job that waited, and was removed. */
@@ -71,9 +72,4 @@ export function outcomeOf ({ name, state, result, resultOmitted, error, cause }:
 function resultOf (result: unknown = null): Pick<Ended, 'result' | 'resultOmitted'> {
   const text = JSON.stringify(result) ?? 'null'
   return text.length > MAX_RESULT ? { resultOmitted: true } : { result: JSON.parse(text) }
-}
-
-function clip (message: string): string {
-  // Not within a surrogate pair.
-  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE).toWellFormed()}…` : message
 }

@@ -1,14 +1,14 @@
 import { EventEmitter } from 'node:events'
 import type { FastifyBaseLogger } from 'fastify'
 import type * as api from '../../types/job'
+import { EVENTS } from '../shared/control-backend'
 import { callListeners } from '../shared/listeners'
 import { logThrown } from '../shared/thrown'
 import { timers } from '../shared/timers'
 import type { Engine } from './engine'
 import type { Job } from './job'
 
-const NAMES = ['start', 'progress', 'end'] as const
-type EventName = typeof NAMES[number]
+type EventName = typeof EVENTS[number]
 
 /** BullMQ's events, and what they say of a job. */
 const SOURCES: Record<string, EventName> = { active: 'start', progress: 'progress', completed: 'end', failed: 'end' }
@@ -55,7 +55,7 @@ export class JobEvents extends EventEmitter<api.JobEvents> {
     // A listener for each client of a live view is no leak.
     this.setMaxListeners(0)
     this.on('newListener' as 'start', (name: unknown) => { if (isEventName(name)) this.#listen() })
-    this.on('removeListener' as 'start', () => { if (NAMES.every((name) => this.listenerCount(name) === 0)) this.close() })
+    this.on('removeListener' as 'start', () => { if (EVENTS.every((name) => this.listenerCount(name) === 0)) this.close() })
   }
 
   /** Hears nothing any more. */
@@ -112,7 +112,7 @@ export class JobEvents extends EventEmitter<api.JobEvents> {
       if ((job = await this.#read(queue, id)) !== undefined) break
     }
     if (job === undefined) return
-    for (const name of NAMES) {
+    for (const name of EVENTS) {
       // A process without its kind takes it and starts nothing; one that was retried in between has no end.
       if (events.has(name) && (name !== 'start' || job.wasStarted) && (name !== 'end' || job.endedAt !== undefined)) this.#call(name, job)
     }
@@ -124,5 +124,5 @@ export class JobEvents extends EventEmitter<api.JobEvents> {
 }
 
 function isEventName (name: unknown): name is EventName {
-  return NAMES.includes(name as EventName)
+  return EVENTS.includes(name as EventName)
 }

@@ -2,7 +2,7 @@ import { timers } from '../shared/timers'
 import type { Engine, Queue } from './engine'
 
 /** BullMQ keeps completed and failed jobs apart, and forgets each kind by a rule of its own. So do the entries about them. */
-export const FAMILIES = ['completed', 'failed'] as const
+const FAMILIES = ['completed', 'failed'] as const
 export type Family = typeof FAMILIES[number]
 
 /** How many of a family BullMQ keeps, and for how long in ms; `Infinity` for no limit. */

@@ -5,6 +5,7 @@ import fp from 'fastify-plugin'
 import type * as types from '../../types/job'
 import { kJobsControlBackend } from '../shared/control-backend'
 import * as errors from '../shared/errors'
+import { processIdentityOf } from '../shared/process-info'
 import { createJobsBackend } from './control-backend'
 import { JobsLifecycle } from './lifecycle'
 import { checkPluginOptions } from './options'
@@ -102,7 +103,7 @@ const plugin: FastifyPluginAsync<types.FastifyJobsOptions> = async (app, options
   app.decorate('unscheduleJob', async (name: string) => requireSchedules().remove(name))
   app.decorate('schedules', async () => requireSchedules().list())
   app.decorate('jobQueue', (name?: string) => jobs.queue(name))
-  app.decorate(kJobsControlBackend, createJobsBackend(requireOpen, jobs.events, async () => requireSchedules().list()))
+  app.decorate(kJobsControlBackend, createJobsBackend(requireOpen, jobs.events, async () => requireSchedules().list(), processIdentityOf(app)))
 
   app.addHook('onReady', () => jobs.onReady())
   app.addHook('preClose', async () => jobs.preClose())

@@ -6,6 +6,7 @@ import { timers } from '../shared/timers'
 import { logLine } from '../shared/thrown'
 import { readStopRequests } from './canceller'
 import { CompletionWaiter } from './completions'
+import { deferred } from './deferred'
 import { Engine, type Queue } from './engine'
 import { JobEvents } from './events'
 import { Expiries } from './expiries'
@@ -39,7 +40,7 @@ export class JobsLifecycle {
   #drained: Promise<unknown> | undefined = undefined
   #closeTimer: NodeJS.Timeout | undefined = undefined
   /** Settles when the jobs that still run here have been asked to stop. */
-  readonly #stopped = withResolvers()
+  readonly #stopped = deferred()
 
   /** @throws FST_ERR_JOB_MISSING_PACKAGE */
   constructor (app: FastifyInstance, settings: Settings) {
@@ -149,10 +150,4 @@ export class JobsLifecycle {
     this.#misrouted.close()
     this.#expiries.close()
   }
-}
-
-function withResolvers (): { promise: Promise<void>, resolve: () => void } {
-  let resolve!: () => void
-  const promise = new Promise<void>((_resolve) => { resolve = _resolve })
-  return { promise, resolve }
 }

@@ -78,7 +78,7 @@ export function holderOf (engineQueue: Queue, name: string): Promise<string | nu
 }
 
 /** Takes the key of the name back from a job that is not live: it was given by {@link claimName}, or the record is gone. @returns whether it did */
-export async function freeName (engineQueue: Queue, name: string): Promise<boolean> {
+async function freeName (engineQueue: Queue, name: string): Promise<boolean> {
   const id = await holderOf(engineQueue, name)
   if (id === null) return false
   if (await engineQueue.getBackend().isFinished(id) === LIVE) return false

@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { FastifyJobsOptions, JobDefinition, JobOptions, JobScheduleOptions, JobToAdd, QueueSettings, WaitOptions } from '../../types/job'
 import { FST_ERR_JOB_INVALID_ARGUMENT, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_TEXT } from '../shared/errors'
 import { isTransactionClient, TRANSACTION } from './transactions'
-import { boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, oneOf, type OptionCheck, type OptionChecks } from '../shared/option-checks'
+import { abortSignal, boolean, checkOptions, checkRegistration, formatValue, integer, isObjectOf, nonEmptyString, object, omitUndefined, oneOf, type OptionCheck, type OptionChecks } from '../shared/option-checks'
 
 const retention: OptionCheck = ['true, false, a count, or { age in s, count }',
   (value) => boolean[1](value) || integer(0)[1](value) || isObjectOf(value, { age: integer(0), count: integer(0), limit: integer(0) })]
@@ -196,8 +196,7 @@ export function isStorable (text: string): boolean {
 }
 
 const WAIT_OPTIONS: OptionChecks = {
-  // One of another realm, too.
-  signal: ['an AbortSignal', (value) => object[1](value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'],
+  signal: abortSignal,
   timeout: integer(0)
 }
 

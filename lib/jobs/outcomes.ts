@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { timers } from '../shared/timers'
+import { deferred, type Deferred } from './deferred'
 import { endOf, isOurs, type Ended } from './ended'
 import type { Engine } from './engine'
 import { Generations, type Family, type Limits } from './generations'
@@ -10,8 +11,6 @@ const DELAY = 100
 /** How many ends wait for the store at most; a store that is away for longer than they last loses the oldest. */
 const MAX_PENDING = 10_000
 const RETRY_INTERVAL = 1_000
-
-interface Deferred { promise: Promise<void>, resolve: () => void }
 
 /** What is to be written of a queue. */
 interface Pending {
@@ -175,12 +174,6 @@ export class Outcomes {
     }
     await this.#generations.write(queue, 'failed', entries, count)
   }
-}
-
-function deferred (): Deferred {
-  let resolve!: () => void
-  const promise = new Promise<void>((_resolve) => { resolve = _resolve })
-  return { promise, resolve }
 }
 
 /** With its name once more: the job may have run for longer than the generation has lived in which it is. */

@@ -5,6 +5,7 @@ import type { JobEvents } from '../../lib/jobs/events'
 import { MemoryQueue, type Entry } from '../fixtures/memory-engine'
 import { registryOn } from '../fixtures/registry'
 
+const IDENTITY = { id: 'one', pid: process.pid, hostname: 'here' }
 const KINDS = { kind: { options: { queue: 'default' } } }
 const failed = { state: 'failed', finishedOn: 9, failedReason: 'no', stacktrace: ['TypeError [E]: no\n    at there'] }
 
@@ -13,7 +14,7 @@ function backendWith (...entries: Array<Partial<Entry>>) {
   for (const entry of entries) queue.put(entry)
   const parts = registryOn([queue], { kinds: KINDS, cancelTimeout: 20 })
   const jobEvents = new EventEmitter()
-  const backend = createJobsBackend(() => parts.registry, jobEvents as JobEvents, async () => [])
+  const backend = createJobsBackend(() => parts.registry, jobEvents as JobEvents, async () => [], IDENTITY)
   /** The jobs have ended, and what is kept of them is written. */
   const keep = async (...ids: string[]): Promise<void> => {
     for (const id of ids) {
@@ -68,7 +69,7 @@ t.test('the summary has the engine\'s counts, of all queues and of each', async 
   t.match(await backend.summary(), {
     counts: { pending: 2, running: 1, cancelling: 0, completed: 0, failed: 1, cancelled: 0 },
     groups: [],
-    process: { pid: process.pid },
+    process: IDENTITY,
     queues: [{ queue: 'default', paused: false, counts: { waiting: 1, delayed: 1, active: 1, failed: 1 } }]
   })
 })
@@ -77,7 +78,7 @@ t.test('the next time of a schedule is no pending job in the summary', async (t)
   const { registry, jobEvents } = backendWith(named('a'), named('tick', { state: 'delayed' }))
   for (const [count, pending] of [[1, 1], [3, 0]]) {
     const schedules = Array.from({ length: count }, (_, i) => ({ name: `s${i}`, kind: 'kind', queue: 'default' }))
-    const backend = createJobsBackend(() => registry, jobEvents as JobEvents, async () => schedules)
+    const backend = createJobsBackend(() => registry, jobEvents as JobEvents, async () => schedules, IDENTITY)
     t.match(await backend.summary(), { counts: { pending }, schedules })
   }
 })

@@ -495,8 +495,11 @@ t.test('routes serve jobs', async (t) => {
       app.defineJob('thumbnail', untilAborted, { schema: { type: 'object', required: ['id'], properties: { id: { type: 'integer' } } } })
       app.defineJob('quick', async () => 'secret')
       await app.register(tasksRoutes, { prefix: '/jobs', serve: 'jobs', onRequest: [] })
+      await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
     }
   })
+  const [jobs, tasks] = await Promise.all(['/jobs', '/tasks'].map(async (url) => (await app.inject(`${url}?summary=true`)).json()))
+  t.equal(jobs.summary.process.id, tasks.summary.process.id, 'of one process')
   const ask = async (method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object): Promise<[number, any]> => {
     const response = await app.inject({ method, url, payload })
     return [response.statusCode, response.body === '' ? undefined : response.json()]
