@@ -1,5 +1,6 @@
 // Makes what tsc has written to dist/ smaller. It removes the declarations that no declaration of an entry point of the package leads
-// to: they are of no use to anybody, and that of the page's assets repeats them all. And it indents by tabs: 2 kB of the tarball.
+// to: they are of no use to anybody, and that of the page's assets repeats them all. It indents by tabs, and removes the line in which
+// tsc sets all exports to `undefined` before it sets each: 3 kB of the tarball.
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
@@ -24,5 +25,9 @@ function follow (path) {
 entries.forEach(follow)
 for (const path of readdirSync('dist', { recursive: true }).map((name) => join('dist', name))) {
   if (path.endsWith('.d.ts') && !reached.has(path)) rmSync(path)
-  else if (path.endsWith('.ts') || path.endsWith('.js')) writeFileSync(path, readFileSync(path, 'utf8').replace(/^(?: {4})+/gm, (indent) => '\t'.repeat(indent.length / 4)))
+  else if (path.endsWith('.ts') || path.endsWith('.js')) writeFileSync(path, trimmed(readFileSync(path, 'utf8')))
+}
+
+function trimmed (text) {
+  return text.replace(/^(?: {4})+/gm, (indent) => '\t'.repeat(indent.length / 4)).replace(/^(?:exports\.\w+ = )+void 0;\n/m, '')
 }
