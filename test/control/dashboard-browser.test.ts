@@ -200,12 +200,15 @@ t.test('in a real browser', async (t) => {
     t.same(['report:1', 'Report:3', 'mail:1'].map((name) => app.getTask(name)!.state), ['cancelled', 'running', 'running'])
     await page.getByRole('button', { name: 'Show all' }).click()
     await page.selectOption('#filter', 'ended')
-    await page.locator('#cancel-matching:disabled').waitFor()
+    await page.locator('#cancel-matching:disabled[title*="ended tasks only"]').waitFor()
     await page.selectOption('#filter', '')
     await cancel('Cancel 2 live tasks?', 'Keep them')
     t.equal(app.tasks.live, 2)
-    await cancel('Cancel 2 live tasks?', 'Cancel 2 tasks')
-    await page.locator('#notice', { hasText: '2 tasks cancelled.' }).waitFor()
+    await page.getByRole('button', { name: 'Pause' }).click()
+    app.addTask(untilAborted, { name: 'unseen' })
+    await page.locator('[data-total=live]', { hasText: '3' }).waitFor()
+    await cancel('Cancel 3 live tasks?', 'Cancel 3 tasks')
+    await page.locator('#notice', { hasText: '3 tasks cancelled.' }).waitFor()
     t.equal(app.tasks.live, 0)
   })
 
@@ -264,7 +267,7 @@ t.test('in a real browser', async (t) => {
     await page.goBack()
     await details.locator('pre', { hasText: 'no table' }).waitFor()
     await page.goto(`http://${address}/dashboard?task=nobody`)
-    await details.locator('p', { hasText: 'There is no such task' }).waitFor()
+    await details.locator('p', { hasText: 'The task was not found' }).waitFor()
   })
 
   await t.test('while paused, the rows stay as they are and the counts continue', async (t) => {
@@ -323,7 +326,7 @@ t.test('in a real browser', async (t) => {
       const page = await open(`http://${address}/dashboard`, {}, '#connection[data-state=denied]')
       t.equal(await page.locator('#connection').textContent(), 'Not authorised')
       await page.locator('.banner', { hasText: 'Session expired' }).waitFor()
-      await page.locator('#empty', { hasText: 'Nothing is known of the tasks' }).waitFor()
+      await page.locator('#empty', { hasText: 'The tasks could not be loaded' }).waitFor()
       const before = asked
       await page.waitForTimeout(2_500)
       t.equal(asked, before)

@@ -93,6 +93,10 @@ t.test('in a real browser', async (t) => {
     t.equal(await page.locator('dialog h2').textContent(), 'Cancel 1 live job?')
     await page.getByRole('button', { name: 'Cancel 1 job' }).click()
     await page.locator('#notice', { hasText: '1 job cancelled.' }).waitFor()
+    await page.locator('#cancel-matching').click()
+    await page.locator('#notice', { hasText: 'No live job matches the filter.' }).waitFor()
+    await page.selectOption('#filter', 'failed')
+    await page.locator('#cancel-matching:disabled[title*="ended jobs only"]').waitFor()
     t.same(jobs.jobs.filter(({ state }) => state !== 'completed').map(({ name, state }) => [name, state]),
       [['mail:10', 'cancelled'], ['thumbnail:7', 'pending'], ['mail:249', 'cancelled']])
     await page.getByRole('button', { name: 'Purge ended' }).click()

@@ -36,14 +36,15 @@ interface ListPage {
   missing?: unknown[]
 }
 
-export interface ListQuery { limit?: number, after?: string, state?: string[], q?: string, prefix?: string, name?: string, process?: string, summary?: boolean }
+export interface ListQuery { limit?: number, after?: string, state?: string[], q?: string, group?: string, prefix?: string, name?: string, process?: string, summary?: boolean }
 
 /** Which task is meant: its name, and its process when it is known. */
 export type TaskRef = Pick<Snapshot, 'name' | 'process'>
 
-export interface CancelFilter { group?: string, state?: string[], prefix?: string, names?: string[], process?: string, reason?: string }
+export interface CancelFilter { group?: string, state?: string[], prefix?: string, q?: string, names?: string[], process?: string, reason?: string }
 
-interface CancelReply { cancelled: number, remaining: string[] }
+/** `missing`: processes that did not answer in time. */
+interface CancelReply { cancelled: number, remaining: string[], missing?: unknown[] }
 
 /** The routes below one path of the page. */
 export class Api {
@@ -75,8 +76,8 @@ export class Api {
   }
 
   async cancelAll (filter: CancelFilter): Promise<CancelReply> {
-    const { cancelled, remaining } = await this.#request('POST', 'cancel', filter) as CancelReply
-    return { cancelled, remaining: Array.isArray(remaining) ? remaining : [] }
+    const reply = await this.#request('POST', 'cancel', filter) as CancelReply
+    return { ...reply, remaining: Array.isArray(reply.remaining) ? reply.remaining : [] }
   }
 
   async heartbeat (task: TaskRef): Promise<void> {
@@ -94,9 +95,8 @@ export class Api {
     await this.#request('POST', paused ? 'pause' : 'resume', { queue })
   }
 
-  async purge (): Promise<number> {
-    const { purged } = await this.#request('POST', 'purge') as { purged: number }
-    return purged
+  async purge (): Promise<{ purged: number, missing?: unknown[] }> {
+    return await this.#request('POST', 'purge') as { purged: number }
   }
 
   /**

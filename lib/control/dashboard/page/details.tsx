@@ -50,7 +50,7 @@ function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
         <button type='button' class='plain' aria-label='Close the details' onClick={() => controller.navigation.close()}>✕</button>
       </header>
       {task === undefined
-        ? <p class='quiet'>{problem ?? (fetched === 'unknown' ? `There is no such ${controller.noun}, or not any more.` : 'Loading…')}</p>
+        ? <p class='quiet'>{problem ?? (fetched === 'unknown' ? `The ${controller.noun} was not found. It may have been removed.` : 'Loading…')}</p>
         : <Facts task={task} lease={row === undefined ? task.lease?.remaining : controller.leaseLeft(row)} controller={controller} acts={acts} />}
     </section>
   )
@@ -67,7 +67,7 @@ function Facts ({ task, lease, controller, acts }: { task: Snapshot, lease: numb
         {live && <button type='button' disabled={!controller.live} onClick={() => { acts.cancel(task) }}>Cancel the {controller.noun}…</button>}
         {live && task.lease !== undefined && <button type='button' disabled={!controller.live} onClick={() => { acts.heartbeat(task) }}>Renew the lease</button>}
         {controller.paged && task.state === 'failed' && <button type='button' disabled={!controller.live} onClick={() => { acts.retry(task) }}>Retry the job</button>}
-        {!live && !(controller.paged && task.state === 'failed') && <p class='quiet'>It has ended: nothing is left to do.</p>}
+        {!live && !(controller.paged && task.state === 'failed') && <p class='quiet'>The {controller.noun} has ended.</p>}
       </div>
       <dl>
         <Fact label='State'><StateBadge state={task.state} /></Fact>

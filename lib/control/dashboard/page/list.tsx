@@ -120,7 +120,7 @@ function Empty ({ controller }: { controller: Controller }): JSX.Element {
   let text = 'Loading…'
   const { noun } = controller
   if (controller.list.loaded) text = filtered ? `No matching ${noun}s.` : `No ${noun}s yet. They appear here as soon as the app adds one.`
-  else if (status.state === 'denied' || status.state === 'lost') text = `Nothing is known of the ${noun}s: the page could not load them.`
+  else if (status.state === 'denied' || status.state === 'lost') text = `The ${noun}s could not be loaded.`
   return <p id='empty'>{text}</p>
 }
 

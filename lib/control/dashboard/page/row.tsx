@@ -161,7 +161,7 @@ export function Lease ({ task: { lease }, left, prefix = '' }: { task: Snapshot,
   if (lease === undefined) return null
   if (left === undefined) return <span class='quiet'>{prefix}{duration(lease.ttl)}</span>
   return (
-    <span class='bar lease' title={`Expires unless it is renewed; renewed, it holds for ${duration(lease.ttl)}`}>
+    <span class='bar lease' title={`Expires unless renewed. A renewal sets it to ${duration(lease.ttl)}`}>
       <progress class={left < lease.ttl / 4 ? 'low' : undefined} max={lease.ttl} value={left} aria-label='Lease' />{prefix}{elapsed(left)}
     </span>
   )
