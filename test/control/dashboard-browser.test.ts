@@ -1,7 +1,9 @@
 import { hostname } from 'node:os'
+import type { Duplex } from 'node:stream'
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyTasksOptions } from '../../index'
 import tasksDashboard from '../../lib/control/dashboard'
 import { openPages } from '../fixtures/browser'
 import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
@@ -11,9 +13,9 @@ t.test('in a real browser', async (t) => {
   if (pages === undefined) return
   const { open, complaints } = pages
 
-  async function makeDashboard (t: Test, options: object = {}): Promise<FastifyInstance> {
+  async function makeDashboard (t: Test, options: object = {}, tasks: FastifyTasksOptions = {}): Promise<FastifyInstance> {
     // A browser connects ahead of need, and Node waits for a connection on which nothing was ever asked.
-    const app = await appWithTasks(t)
+    const app = await appWithTasks(t, tasks)
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], ...options })
     return app
   }
@@ -310,6 +312,48 @@ t.test('in a real browser', async (t) => {
     await row(page, 'after').waitFor()
     await row(page, 'before').waitFor({ state: 'detached' })
     t.equal(await rows(page).count(), 1)
+  })
+
+  await t.test('a server that hangs is not shown as live', async (t) => {
+    const app = await makeDashboard(t)
+    const page = await open(`http://${await listen(app)}/dashboard`)
+    await page.evaluate('{ const { timeout } = AbortSignal; AbortSignal.timeout = () => timeout.call(AbortSignal, 300) }')
+    await page.route('**/api/**', () => {})
+    await page.locator('#connection[data-state=lost]').waitFor()
+    await page.unroute('**/api/**')
+    await page.locator('#connection[data-state=live]').waitFor()
+  })
+
+  await t.test('a connection that the user has opened again is kept, and is the only one', async (t) => {
+    const app = await makeDashboard(t)
+    const sockets = new Set<Duplex>()
+    app.server.on('upgrade', (_request, socket) => { sockets.add(socket.on('close', () => sockets.delete(socket))) })
+    const page = await open(`http://${await listen(app)}/dashboard`)
+    let answer!: () => void
+    const gate = new Promise<void>((resolve) => { answer = resolve })
+    await page.route('**/api/?limit=1', async (route) => { await gate; await route.continue() })
+    for (const socket of sockets) socket.destroy()
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.locator('#connection[data-state=live]').waitFor()
+    const answered = page.waitForResponse('**/api/?limit=1')
+    answer()
+    await answered
+    await page.waitForTimeout(200)
+    t.equal(await page.locator('#connection').getAttribute('data-state'), 'live')
+    t.equal(sockets.size, 1)
+  })
+
+  await t.test('a page that is not seen takes what happens, and keeps no more than the server', async (t) => {
+    const app = await makeDashboard(t, {}, { keepEnded: 10 })
+    const page = await open(`http://${await listen(app)}/dashboard`)
+    await page.evaluate('requestAnimationFrame = () => 0')
+    await app.addTask(() => {}, { name: 'before' })
+    await page.waitForTimeout(100)
+    await page.evaluate('Object.defineProperty(document, "hidden", { value: true }); document.dispatchEvent(new Event("visibilitychange"))')
+    await page.locator('[data-total=completed]', { hasText: '1' }).waitFor()
+    for (let i = 0; i < 600; i++) await app.addTask(() => {}, { name: `task:${i}` })
+    await page.locator('[data-total=lately-completed]', { hasText: '601' }).waitFor()
+    await page.locator('[data-total=completed]', { hasText: /^10$/ }).waitFor()
   })
 
   await t.test('a user without access is told so, and the page stops asking', async (t) => {

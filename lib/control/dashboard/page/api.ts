@@ -1,5 +1,8 @@
 import { isSnapshot, type Counts, type Snapshot } from './model/snapshot'
 
+/** How long a reply may take that waits for no task to stop, in ms. A server that hangs closes no connection. */
+const REPLY_TIMEOUT = 15_000
+
 /** The server refused. */
 export class RefusedError extends Error {
   constructor (readonly status: number, message: string, readonly code?: string) {
@@ -110,7 +113,8 @@ export class Api {
   async #request (method: string, path: string, body?: unknown): Promise<unknown> {
     const headers = { accept: 'application/json', ...body !== undefined && { 'content-type': 'application/json' } }
     // Not a literal in the call: the types of Node.js, which the tests have, know no `cache`.
-    const options = { method, cache: 'no-store' as const, headers, body: body === undefined ? undefined : JSON.stringify(body) }
+    const signal = method === 'GET' ? AbortSignal.timeout(REPLY_TIMEOUT) : undefined
+    const options = { method, cache: 'no-store' as const, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) }
     const response = await fetch(new URL(path, this.#base), options)
     this.#readClock(response)
     const text = await response.text()
