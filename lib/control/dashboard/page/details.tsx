@@ -4,7 +4,7 @@ import type { Acts } from './acts'
 import type { Controller } from './controller'
 import { useEmitters } from './emitter'
 import { duration, elapsed, relative } from './model/format'
-import { namePrefix, safeName } from './model/names'
+import { namePrefix, safeName, safeText } from './model/names'
 import { isLive, type Snapshot } from './model/snapshot'
 import { durationOf, NO_FILTER } from './model/view'
 import { Name } from './name'
@@ -23,8 +23,9 @@ interface PanelProps { name: string, process: string | undefined, controller: Co
 
 function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
   const heading = useRef<HTMLHeadingElement>(null)
-  const row = controller.find(name, process)
   const [fetched, setFetched] = useState<Snapshot | 'unknown'>()
+  // An address may name a task without its process.
+  const row = controller.find(name, process ?? (fetched as Snapshot | undefined)?.process?.id)
   const [problem, setProblem] = useState<string>()
   const known = row?.task
   const ended = known !== undefined && !isLive(known)
@@ -79,7 +80,7 @@ function Facts ({ task, lease, controller, acts }: { task: Snapshot, lease: numb
           {error?.code !== undefined && <code>{error.code}</code>} {error?.message !== undefined && <span class='text'>{safeName(error.message)}</span>}
           {error?.code === undefined && error?.message === undefined && <span class='quiet'>Its text is not shown: see the log, or exposeErrors.</span>}
         </Fact>
-        <Fact label='Stack' if={error?.stack}><pre tabIndex={0} aria-label='Stack'>{error?.stack}</pre></Fact>
+        <Fact label='Stack' if={error?.stack}><pre tabIndex={0} aria-label='Stack'>{safeText(error?.stack ?? '')}</pre></Fact>
         <Moment label='Added' time={task.createdAt} now={now} />
         <Moment label='Started' time={task.startedAt} now={now} />
         <Moment label='Ended' time={task.endedAt} now={now} />
@@ -116,7 +117,7 @@ function Moment ({ label, time, now }: { label: string, time: number | undefined
 }
 
 function ProgressInFull ({ task: { progress } }: { task: Snapshot }): JSX.Element {
-  if (typeof progress !== 'number') return <pre tabIndex={0} aria-label='Progress'>{JSON.stringify(progress, null, 2)}</pre>
+  if (typeof progress !== 'number') return <pre tabIndex={0} aria-label='Progress'>{safeText(JSON.stringify(progress, null, 2))}</pre>
   return <span class='bar'><progress max={100} value={progress} aria-label='Progress' />{progress} %</span>
 }
 

@@ -171,6 +171,6 @@ function Outcome ({ task }: { task: Snapshot }): JSX.Element | null {
   const text = safeName(outcomeOf(task))
   if (text === '') return null
   const { error } = task
-  const title = task.state === 'failed' && error?.code !== undefined && error.message !== undefined ? `${error.code}: ${error.message}` : text
+  const title = task.state === 'failed' && error?.code !== undefined && error.message !== undefined ? safeName(`${error.code}: ${error.message}`) : text
   return <span class='why' data-state={task.state} title={title}>{text}</span>
 }
