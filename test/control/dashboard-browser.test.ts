@@ -266,6 +266,11 @@ t.test('in a real browser', async (t) => {
     await details.locator('pre', { hasText: '"rows": 7,\n  "file": "[U+202E]gpj.exe"' }).waitFor()
     await details.getByRole('button', { name: 'Renew the lease' }).click()
     await page.locator('#notice', { hasText: 'The lease of leased is renewed.' }).waitFor()
+    await details.getByRole('button', { name: 'Cancel the task…' }).click()
+    await page.getByRole('button', { name: 'Cancel the task', exact: true }).click()
+    await details.locator('.badge[data-state=cancelled]').waitFor()
+    await focusComesTo(page, 'leased')
+    t.equal(await page.evaluate('document.activeElement.id'), 'details-title')
     await page.goBack()
     await details.locator('pre', { hasText: 'no table' }).waitFor()
     await page.goto(`http://${address}/dashboard?task=nobody`)
@@ -320,8 +325,11 @@ t.test('in a real browser', async (t) => {
     await page.evaluate('{ const { timeout } = AbortSignal; AbortSignal.timeout = () => timeout.call(AbortSignal, 300) }')
     await page.route('**/api/**', () => {})
     await page.locator('#connection[data-state=lost]').waitFor()
+    await app.addTask(() => {}, { name: 'meanwhile' })
+    await page.evaluate('requestAnimationFrame = () => 0')
     await page.unroute('**/api/**')
     await page.locator('#connection[data-state=live]').waitFor()
+    await page.locator('#hits', { hasText: /^1 task$/ }).waitFor()
   })
 
   await t.test('a connection that the user has opened again is kept, and is the only one', async (t) => {

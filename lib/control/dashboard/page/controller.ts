@@ -206,6 +206,7 @@ export class Controller {
     if (this.live) this.#frozenAt = undefined
     else this.#frozenAt ??= now
     this.history.advance(Date.now(), this.live ? this.running : null)
+    this.view.update(this.rowsNow)
     this.onPlace.emit()
     this.onNumbers.emit()
     this.onRows.emit()

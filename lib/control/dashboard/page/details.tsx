@@ -36,7 +36,10 @@ function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
     const ref = known ?? { name, process: process === undefined ? undefined : { id: process, pid: 0, hostname: '' } }
     controller.refresh(ref).then((snapshot) => setFetched(snapshot ?? 'unknown'), (error) => setProblem(controller.explain(error)))
   }, [controller.live, ended, known?.createdAt])
-  useLayoutEffect(() => heading.current?.focus({ preventScroll: true }), [])
+  const focusHeading = (): void => heading.current?.focus({ preventScroll: true })
+  useLayoutEffect(focusHeading, [])
+  // The button that had the focus has gone with the end of the task.
+  useLayoutEffect(() => { if (document.activeElement === document.body) focusHeading() }, [ended])
 
   const task = known !== undefined && (fetched === undefined || fetched === 'unknown' || isLive(fetched) || fetched.createdAt !== known.createdAt)
     ? known
