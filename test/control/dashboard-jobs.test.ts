@@ -79,6 +79,20 @@ t.test('in a real browser', async (t) => {
     await page.locator('[data-total=lately-completed]', { hasText: '1' }).waitFor()
   })
 
+  await t.test('the panel of a job that is on another page is kept current, and leaves the list alone', async (t) => {
+    const { jobs, url } = await serve(t, 'jobs')
+    const page = await pages.open(`${url}?task=mail%3A10`, { viewport: { width: 1440, height: 900 } })
+    const state = (state: string) => page.locator(`#details .badge[data-state=${state}]`).waitFor()
+    await state('pending')
+    await page.waitForTimeout(300)
+    t.equal(await page.locator('#hits').textContent(), '100 of 250 jobs')
+    jobs.change('mail:10', { state: 'failed', endedAt: Date.now() }, 'end')
+    await state('failed')
+    await page.locator('#details').getByRole('button', { name: 'Retry the job' }).click()
+    await state('pending')
+    t.equal(await page.locator('#hits').textContent(), '100 of 250 jobs')
+  })
+
   await t.test('a failed job runs again, a running one is cancelled, and all that match are', async (t) => {
     const { jobs, url } = await serve(t, 'jobs')
     const page = await pages.open(url, { viewport: { width: 1440, height: 900 } })

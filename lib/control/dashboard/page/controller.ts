@@ -10,7 +10,7 @@ import { leaseEnd, Store, type Row } from './model/store'
 import { View } from './model/view'
 import { Navigation } from './navigation'
 
-const POLL = 2_000
+export const POLL = 2_000
 /** After how many events a page that is not seen polls: what the server has removed must not pile up. */
 const UNSEEN = 1_000
 /** How long a search waits for the next key, in ms, before the server is asked. */
@@ -157,8 +157,9 @@ export class Controller {
     return this.list.sync()
   }
 
-  /** Takes the server's answer about one task. */
+  /** Takes the server's answer about one task, if it belongs to what is held. */
   take (task: Snapshot): void {
+    if (this.paged && !this.store.rows.has(keyOf(task))) return
     this.store.told(task, Date.now())
     this.#queue.schedule()
   }

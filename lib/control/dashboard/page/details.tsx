@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Acts } from './acts'
-import type { Controller } from './controller'
+import { POLL, type Controller } from './controller'
 import { useEmitters } from './emitter'
 import { duration, elapsed, relative } from './model/format'
 import { namePrefix, safeName, safeText } from './model/names'
@@ -28,6 +28,8 @@ function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
   const row = controller.find(name, process ?? (fetched as Snapshot | undefined)?.process?.id)
   const [problem, setProblem] = useState<string>()
   const known = row?.task
+  // Of a job on another page no event is taken: it is asked for time and again.
+  const turn = controller.paged && known === undefined ? Math.floor(controller.now / POLL) : undefined
   const ended = known !== undefined && !isLive(known)
 
   // The stack of an error comes with no list and no event: it is asked for.
@@ -35,7 +37,7 @@ function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
     if (!controller.live) return
     const ref = known ?? { name, process: process === undefined ? undefined : { id: process, pid: 0, hostname: '' } }
     controller.refresh(ref).then((snapshot) => setFetched(snapshot ?? 'unknown'), (error) => setProblem(controller.explain(error)))
-  }, [controller.live, ended, known?.createdAt])
+  }, [controller.live, ended, known?.createdAt, turn])
   const focusHeading = (): void => heading.current?.focus({ preventScroll: true })
   useLayoutEffect(focusHeading, [])
   // The button that had the focus has gone with the end of the task.
@@ -54,7 +56,7 @@ function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
         <button type='button' class='plain' aria-label='Close the details' onClick={() => controller.navigation.close()}>✕</button>
       </header>
       {task === undefined
-        ? <p class='quiet'>{problem ?? (fetched === 'unknown' ? `The ${controller.noun} was not found. It may have been removed.` : 'Loading…')}</p>
+        ? <p class='quiet'>{fetched === 'unknown' ? `The ${controller.noun} was not found. It may have been removed.` : problem ?? 'Loading…'}</p>
         : <Facts task={task} lease={row === undefined ? task.lease?.remaining : controller.leaseLeft(row)} controller={controller} acts={acts} />}
     </section>
   )
