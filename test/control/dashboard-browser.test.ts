@@ -217,17 +217,19 @@ t.test('in a real browser', async (t) => {
   await t.test('tasks that no URL can name are cancelled and renewed like any other', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
-    const odd = ['.', '..', '\ud800']
+    const long = '日'.repeat(20_000)
+    const odd = [long, '.', '..', '\ud800']
     for (const name of odd) app.addTask(untilAborted, { name, ttl: 60_000 })
     await started(app.getTask('\ud800')!)
     const page = await open(`http://${address}/dashboard?sort=name`)
-    for (const [name, label] of [['.', '.'], ['..', '..'], ['\ud800', 'U+D800']]) {
+    for (const [name, label] of [['.', '.'], ['..', '..'], ['\ud800', 'U+D800'], [long, long]]) {
       await page.getByRole('link', { name: label, exact: true }).click()
       await page.getByRole('button', { name: 'Renew the lease' }).click()
-      await page.locator('#notice', { hasText: label === 'U+D800' ? 'No URL can hold this name' : 'is renewed' }).waitFor()
+      await page.locator('#notice', { hasText: name === label && name !== long ? 'is renewed' : 'No URL can hold this name' }).waitFor()
       await page.getByRole('button', { name: 'Cancel the task…' }).click()
       await page.getByRole('button', { name: 'Cancel the task', exact: true }).click()
       await page.locator('#notice', { hasText: 'is cancelled' }).waitFor()
+      await page.getByRole('button', { name: 'Dismiss' }).click()
       t.equal(app.getTask(name)!.state, 'cancelled')
     }
   })

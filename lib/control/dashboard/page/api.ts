@@ -148,8 +148,8 @@ function asSnapshot (value: unknown): Snapshot {
   return value
 }
 
-/** No URL holds half of a surrogate pair. */
-export const hasUrl = (name: string): boolean => name.isWellFormed()
+/** No URL holds half of a surrogate pair, and Node.js accepts 16 KiB of headers, of which the URL is a part. */
+export const hasUrl = (name: string): boolean => name.isWellFormed() && encodeURIComponent(name).length < 10_000
 
 function pathOf ({ name, process }: TaskRef, verb = ''): string {
   if (!hasUrl(name)) throw new RefusedError(400, 'No URL can hold this name: only cancelling it is possible here')
