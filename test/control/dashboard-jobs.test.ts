@@ -65,6 +65,12 @@ t.test('in a real browser', async (t) => {
     await page.getByRole('button', { name: 'Older' }).click()
     await row(page, 'mail:149').waitFor()
     await page.getByText('page 2').waitFor()
+    await page.getByRole('link', { name: 'mail:149' }).click()
+    await page.locator('#details').waitFor()
+    await page.goBack()
+    await page.locator('#details').waitFor({ state: 'detached' })
+    await page.waitForTimeout(400)
+    t.equal(await page.getByText('page 2').count(), 1)
     await page.getByRole('button', { name: 'Older' }).click()
     await page.locator('#hits', { hasText: '50 of 250 jobs' }).waitFor()
     t.equal(await page.getByRole('button', { name: 'Older' }).isDisabled(), true)
@@ -116,6 +122,18 @@ t.test('in a real browser', async (t) => {
     await page.getByRole('button', { name: 'Purge ended' }).click()
     await page.getByRole('button', { name: 'Purge', exact: true }).click()
     await page.locator('#notice', { hasText: '249 jobs removed.' }).waitFor()
+  })
+
+  await t.test('a job that was removed while the list is paused cannot be retried', async (t) => {
+    const { url } = await serve(t, 'jobs')
+    const page = await pages.open(url)
+    const retry = page.getByRole('button', { name: 'Retry thumbnail:7' })
+    await retry.waitFor()
+    await page.getByRole('button', { name: 'Pause', exact: true }).click()
+    await page.getByRole('button', { name: 'Purge ended' }).click()
+    await page.getByRole('button', { name: 'Purge', exact: true }).click()
+    await retry.waitFor({ state: 'detached' })
+    t.equal(await row(page, 'thumbnail:7').locator('.badge').textContent(), 'failed')
   })
 
   await t.test('queues are paused and resumed, and schedules say when they run next', async (t) => {

@@ -109,8 +109,10 @@ export class Controller {
 
   #onMoved ({ filter, sort }: Place): void {
     const { place } = this
-    if (filter !== place.filter || sort !== place.sort) this.#setView()
-    if (filter !== place.filter && this.paged) {
+    // By value: the address is read anew each time.
+    const isFiltered = JSON.stringify(filter) !== JSON.stringify(place.filter)
+    if (isFiltered || sort !== place.sort) this.#setView()
+    if (isFiltered && this.paged) {
       this.list.toFirstPage()
       clearTimeout(this.#typing)
       this.#typing = setTimeout(() => this.#turn(), TYPING)

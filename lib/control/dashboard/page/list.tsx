@@ -55,7 +55,7 @@ export function TaskList ({ controller, acts }: { controller: Controller, acts: 
                       key={row.key}
                       row={row}
                       task={row.shown}
-                      live={!row.gone && isLive(row.task)}
+                      act={row.gone ? undefined : isLive(row.task) ? 'cancel' : controller.paged && row.task.state === 'failed' ? 'retry' : undefined}
                       lease={controller.leaseLeft(row)}
                       index={index}
                       offset={start - top}
