@@ -1,7 +1,9 @@
 import { hostname } from 'node:os'
+import type { Duplex } from 'node:stream'
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyTasksOptions } from '../../index'
 import tasksDashboard from '../../lib/control/dashboard'
 import { openPages } from '../fixtures/browser'
 import { appWithTasks, listen, started, untilAborted } from '../fixtures/app'
@@ -11,9 +13,9 @@ t.test('in a real browser', async (t) => {
   if (pages === undefined) return
   const { open, complaints } = pages
 
-  async function makeDashboard (t: Test, options: object = {}): Promise<FastifyInstance> {
+  async function makeDashboard (t: Test, options: object = {}, tasks: FastifyTasksOptions = {}): Promise<FastifyInstance> {
     // A browser connects ahead of need, and Node waits for a connection on which nothing was ever asked.
-    const app = await appWithTasks(t)
+    const app = await appWithTasks(t, tasks)
     await app.register(tasksDashboard, { prefix: '/dashboard', onRequest: [], ...options })
     return app
   }
@@ -200,29 +202,34 @@ t.test('in a real browser', async (t) => {
     t.same(['report:1', 'Report:3', 'mail:1'].map((name) => app.getTask(name)!.state), ['cancelled', 'running', 'running'])
     await page.getByRole('button', { name: 'Show all' }).click()
     await page.selectOption('#filter', 'ended')
-    await page.locator('#cancel-matching:disabled').waitFor()
+    await page.locator('#cancel-matching:disabled[title*="ended tasks only"]').waitFor()
     await page.selectOption('#filter', '')
     await cancel('Cancel 2 live tasks?', 'Keep them')
     t.equal(app.tasks.live, 2)
-    await cancel('Cancel 2 live tasks?', 'Cancel 2 tasks')
-    await page.locator('#notice', { hasText: '2 tasks cancelled.' }).waitFor()
+    await page.getByRole('button', { name: 'Pause' }).click()
+    app.addTask(untilAborted, { name: 'unseen' })
+    await page.locator('[data-total=live]', { hasText: '3' }).waitFor()
+    await cancel('Cancel 3 live tasks?', 'Cancel 3 tasks')
+    await page.locator('#notice', { hasText: '3 tasks cancelled.' }).waitFor()
     t.equal(app.tasks.live, 0)
   })
 
   await t.test('tasks that no URL can name are cancelled and renewed like any other', async (t) => {
     const app = await makeDashboard(t)
     const address = await listen(app)
-    const odd = ['.', '..', '\ud800']
+    const long = '日'.repeat(20_000)
+    const odd = [long, '.', '..', '\ud800']
     for (const name of odd) app.addTask(untilAborted, { name, ttl: 60_000 })
     await started(app.getTask('\ud800')!)
     const page = await open(`http://${address}/dashboard?sort=name`)
-    for (const [name, label] of [['.', '.'], ['..', '..'], ['\ud800', 'U+D800']]) {
+    for (const [name, label] of [['.', '.'], ['..', '..'], ['\ud800', 'U+D800'], [long, long]]) {
       await page.getByRole('link', { name: label, exact: true }).click()
       await page.getByRole('button', { name: 'Renew the lease' }).click()
-      await page.locator('#notice', { hasText: label === 'U+D800' ? 'No URL can hold this name' : 'is renewed' }).waitFor()
+      await page.locator('#notice', { hasText: name === label && name !== long ? 'is renewed' : 'No URL can hold this name' }).waitFor()
       await page.getByRole('button', { name: 'Cancel the task…' }).click()
       await page.getByRole('button', { name: 'Cancel the task', exact: true }).click()
       await page.locator('#notice', { hasText: 'is cancelled' }).waitFor()
+      await page.getByRole('button', { name: 'Dismiss' }).click()
       t.equal(app.getTask(name)!.state, 'cancelled')
     }
   })
@@ -252,19 +259,24 @@ t.test('in a real browser', async (t) => {
     const failed = app.addTask(async () => { throw Object.assign(new Error('no table'), { code: 'E_DB' }) }, { name: 'import:1' })
     await t.rejects(Promise.resolve(failed))
     await started(app.addTask(untilAborted, { name: 'leased', ttl: 60_000 }))
-    app.getTask('leased')!.updateProgress({ rows: 7 })
+    app.getTask('leased')!.updateProgress({ rows: 7, file: '\u202egpj.exe' })
     const page = await open(`http://${address}/dashboard?task=import%3A1`)
     const details = page.locator('#details')
     await details.locator('pre', { hasText: 'Error: no table\n    at' }).waitFor()
     t.match(await details.innerText(), /import:1[^]*failed[^]*E_DB no table[^]*Added[^]*(ago|just now)[^]*Ended[^]*Ran for/)
     await page.locator('.row a', { hasText: 'leased' }).click()
-    await details.locator('pre', { hasText: '"rows": 7' }).waitFor()
+    await details.locator('pre', { hasText: '"rows": 7,\n  "file": "[U+202E]gpj.exe"' }).waitFor()
     await details.getByRole('button', { name: 'Renew the lease' }).click()
     await page.locator('#notice', { hasText: 'The lease of leased is renewed.' }).waitFor()
+    await details.getByRole('button', { name: 'Cancel the task…' }).click()
+    await page.getByRole('button', { name: 'Cancel the task', exact: true }).click()
+    await details.locator('.badge[data-state=cancelled]').waitFor()
+    await focusComesTo(page, 'leased')
+    t.equal(await page.evaluate('document.activeElement.id'), 'details-title')
     await page.goBack()
     await details.locator('pre', { hasText: 'no table' }).waitFor()
     await page.goto(`http://${address}/dashboard?task=nobody`)
-    await details.locator('p', { hasText: 'There is no such task' }).waitFor()
+    await details.locator('p', { hasText: 'The task was not found' }).waitFor()
   })
 
   await t.test('while paused, the rows stay as they are and the counts continue', async (t) => {
@@ -309,6 +321,51 @@ t.test('in a real browser', async (t) => {
     t.equal(await rows(page).count(), 1)
   })
 
+  await t.test('a server that hangs is not shown as live', async (t) => {
+    const app = await makeDashboard(t)
+    const page = await open(`http://${await listen(app)}/dashboard`)
+    await page.evaluate('{ const { timeout } = AbortSignal; AbortSignal.timeout = () => timeout.call(AbortSignal, 300) }')
+    await page.route('**/api/**', () => {})
+    await page.locator('#connection[data-state=lost]').waitFor()
+    await app.addTask(() => {}, { name: 'meanwhile' })
+    await page.evaluate('requestAnimationFrame = () => 0')
+    await page.unroute('**/api/**')
+    await page.locator('#connection[data-state=live]').waitFor()
+    await page.locator('#hits', { hasText: /^1 task$/ }).waitFor()
+  })
+
+  await t.test('a connection that the user has opened again is kept, and is the only one', async (t) => {
+    const app = await makeDashboard(t)
+    const sockets = new Set<Duplex>()
+    app.server.on('upgrade', (_request, socket) => { sockets.add(socket.on('close', () => sockets.delete(socket))) })
+    const page = await open(`http://${await listen(app)}/dashboard`)
+    let answer!: () => void
+    const gate = new Promise<void>((resolve) => { answer = resolve })
+    await page.route('**/api/?limit=1', async (route) => { await gate; await route.continue() })
+    for (const socket of sockets) socket.destroy()
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.locator('#connection[data-state=live]').waitFor()
+    const answered = page.waitForResponse('**/api/?limit=1')
+    answer()
+    await answered
+    await page.waitForTimeout(200)
+    t.equal(await page.locator('#connection').getAttribute('data-state'), 'live')
+    t.equal(sockets.size, 1)
+  })
+
+  await t.test('a page that is not seen takes what happens, and keeps no more than the server', async (t) => {
+    const app = await makeDashboard(t, {}, { keepEnded: 10 })
+    const page = await open(`http://${await listen(app)}/dashboard`)
+    await page.evaluate('requestAnimationFrame = () => 0')
+    await app.addTask(() => {}, { name: 'before' })
+    await page.waitForTimeout(100)
+    await page.evaluate('Object.defineProperty(document, "hidden", { value: true }); document.dispatchEvent(new Event("visibilitychange"))')
+    await page.locator('[data-total=completed]', { hasText: '1' }).waitFor()
+    for (let i = 0; i < 600; i++) await app.addTask(() => {}, { name: `task:${i}` })
+    await page.locator('[data-total=lately-completed]', { hasText: '601' }).waitFor()
+    await page.locator('[data-total=completed]', { hasText: /^10$/ }).waitFor()
+  })
+
   await t.test('a user without access is told so, and the page stops asking', async (t) => {
     let asked = 0
     let status = 0
@@ -323,7 +380,7 @@ t.test('in a real browser', async (t) => {
       const page = await open(`http://${address}/dashboard`, {}, '#connection[data-state=denied]')
       t.equal(await page.locator('#connection').textContent(), 'Not authorised')
       await page.locator('.banner', { hasText: 'Session expired' }).waitFor()
-      await page.locator('#empty', { hasText: 'Nothing is known of the tasks' }).waitFor()
+      await page.locator('#empty', { hasText: 'The tasks could not be loaded' }).waitFor()
       const before = asked
       await page.waitForTimeout(2_500)
       t.equal(asked, before)

@@ -65,6 +65,12 @@ t.test('in a real browser', async (t) => {
     await page.getByRole('button', { name: 'Older' }).click()
     await row(page, 'mail:149').waitFor()
     await page.getByText('page 2').waitFor()
+    await page.getByRole('link', { name: 'mail:149' }).click()
+    await page.locator('#details').waitFor()
+    await page.goBack()
+    await page.locator('#details').waitFor({ state: 'detached' })
+    await page.waitForTimeout(400)
+    t.equal(await page.getByText('page 2').count(), 1)
     await page.getByRole('button', { name: 'Older' }).click()
     await page.locator('#hits', { hasText: '50 of 250 jobs' }).waitFor()
     t.equal(await page.getByRole('button', { name: 'Older' }).isDisabled(), true)
@@ -77,6 +83,20 @@ t.test('in a real browser', async (t) => {
     jobs.change('mail:249', { state: 'completed', endedAt: Date.now() }, 'end')
     await row(page, 'mail:249').waitFor({ state: 'detached' })
     await page.locator('[data-total=lately-completed]', { hasText: '1' }).waitFor()
+  })
+
+  await t.test('the panel of a job that is on another page is kept current, and leaves the list alone', async (t) => {
+    const { jobs, url } = await serve(t, 'jobs')
+    const page = await pages.open(`${url}?task=mail%3A10`, { viewport: { width: 1440, height: 900 } })
+    const state = (state: string) => page.locator(`#details .badge[data-state=${state}]`).waitFor()
+    await state('pending')
+    await page.waitForTimeout(300)
+    t.equal(await page.locator('#hits').textContent(), '100 of 250 jobs')
+    jobs.change('mail:10', { state: 'failed', endedAt: Date.now() }, 'end')
+    await state('failed')
+    await page.locator('#details').getByRole('button', { name: 'Retry the job' }).click()
+    await state('pending')
+    t.equal(await page.locator('#hits').textContent(), '100 of 250 jobs')
   })
 
   await t.test('a failed job runs again, a running one is cancelled, and all that match are', async (t) => {
@@ -93,11 +113,27 @@ t.test('in a real browser', async (t) => {
     t.equal(await page.locator('dialog h2').textContent(), 'Cancel 1 live job?')
     await page.getByRole('button', { name: 'Cancel 1 job' }).click()
     await page.locator('#notice', { hasText: '1 job cancelled.' }).waitFor()
+    await page.locator('#cancel-matching').click()
+    await page.locator('#notice', { hasText: 'No live job matches the filter.' }).waitFor()
+    await page.selectOption('#filter', 'failed')
+    await page.locator('#cancel-matching:disabled[title*="ended jobs only"]').waitFor()
     t.same(jobs.jobs.filter(({ state }) => state !== 'completed').map(({ name, state }) => [name, state]),
       [['mail:10', 'cancelled'], ['thumbnail:7', 'pending'], ['mail:249', 'cancelled']])
     await page.getByRole('button', { name: 'Purge ended' }).click()
     await page.getByRole('button', { name: 'Purge', exact: true }).click()
     await page.locator('#notice', { hasText: '249 jobs removed.' }).waitFor()
+  })
+
+  await t.test('a job that was removed while the list is paused cannot be retried', async (t) => {
+    const { url } = await serve(t, 'jobs')
+    const page = await pages.open(url)
+    const retry = page.getByRole('button', { name: 'Retry thumbnail:7' })
+    await retry.waitFor()
+    await page.getByRole('button', { name: 'Pause', exact: true }).click()
+    await page.getByRole('button', { name: 'Purge ended' }).click()
+    await page.getByRole('button', { name: 'Purge', exact: true }).click()
+    await retry.waitFor({ state: 'detached' })
+    t.equal(await row(page, 'thumbnail:7').locator('.badge').textContent(), 'failed')
   })
 
   await t.test('queues are paused and resumed, and schedules say when they run next', async (t) => {

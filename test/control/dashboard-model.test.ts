@@ -2,7 +2,7 @@ import t from 'tap'
 import { brief, bytes, count, duration, elapsed, percent, plural, relative } from '../../lib/control/dashboard/page/model/format'
 import { History } from '../../lib/control/dashboard/page/model/history'
 import { isFiltered, nextSort, readPlace, writePlace } from '../../lib/control/dashboard/page/model/location'
-import { namePrefix, nameParts, naturalKey, safeName } from '../../lib/control/dashboard/page/model/names'
+import { namePrefix, nameParts, naturalKey, safeName, safeText } from '../../lib/control/dashboard/page/model/names'
 import { endedOf, isLive, isSnapshot, keyOf, liveOf, statesOf, type Snapshot, type State } from '../../lib/control/dashboard/page/model/snapshot'
 import { quantile, statistics } from '../../lib/control/dashboard/page/model/statistics'
 import { leaseEnd, Store } from '../../lib/control/dashboard/page/model/store'
@@ -48,6 +48,7 @@ t.test('every character of a name can be seen', async (t) => {
   t.equal(safeName('\ud800x'), '[U+D800]x')
   t.equal(safeName('\u200b\u3164\u2800\u{e0041}'), '[U+200B][U+3164][U+2800][U+E0041]')
   t.equal(safeName('Größe 日本 👍🏽 <b>'), 'Größe 日本 👍🏽 <b>')
+  t.equal(safeText('{\n\t"a":  "\u202eb\ud800"\n}'), '{\n\t"a":  "[U+202E]b[U+D800]"\n}')
   t.same(nameParts('a\u202eb'), [{ text: 'a', special: false }, { text: 'U+202E', special: true }, { text: 'b', special: false }])
 })
 

@@ -32,6 +32,11 @@ t.test('in a real browser', async (t) => {
     await page.getByRole('button', { name: 'Cancel the task' }).click()
     await rows.filter({ hasText: 'there' }).locator('.badge[data-state=cancelled]').waitFor()
     t.equal(there.app.getTask('there')!.state, 'cancelled')
+    await page.goto(`${here.url}?task=here`)
+    await page.locator('#details .badge[data-state=running]').waitFor()
+    await here.app.cancelTask('here')
+    await page.locator('#details .badge[data-state=cancelled]').waitFor()
+    await page.goto(`${here.url}?sort=name`)
     const id = await page.locator('#process option').nth(1).getAttribute('value')
     await page.selectOption('#process', id!)
     await page.locator('#hits', { hasText: '2 of 4 tasks' }).waitFor()
@@ -39,6 +44,34 @@ t.test('in a real browser', async (t) => {
     await page.getByRole('button', { name: 'Cancel the task' }).click()
     await rows.filter({ hasText: 'both' }).locator('.badge[data-state=cancelled]').waitFor()
     t.same([here, there].map(({ app }) => app.getTask('both')!.state).sort(), ['cancelled', 'running'], 'in one of them alone')
+  })
+
+  await t.test('all that match are those of the whole filter, and a process that does not answer is reported', async (t) => {
+    const [here, there] = [await member(t), await member(t)]
+    for (const { app } of [here, there]) {
+      app.addTask(untilAborted, { name: 'both', group: app === here.app ? 'g' : 'h' })
+      await started(app.getTask('both')!)
+    }
+    const page = await pages.open(`${here.url}?q=BOTH&group=g`)
+    const cancelMatching = async () => {
+      await page.locator('#cancel-matching').click()
+      await page.getByRole('button', { name: 'Cancel 1 task' }).click()
+    }
+    await cancelMatching()
+    await page.locator('#notice span', { hasText: /1 task cancelled\.$/ }).waitFor()
+    t.same([here, there].map(({ app }) => app.getTask('both')!.state), ['cancelled', 'running'])
+    await page.route(/(cancel|purge)$/, (route) => route.fulfill({ json: { cancelled: 0, remaining: [], purged: 1, missing: ['p'] } }))
+    await page.getByRole('button', { name: 'Show all' }).click()
+    await cancelMatching()
+    await page.locator('#notice[data-bad=true]', { hasText: '0 tasks cancelled. 1 process did not answer.' }).waitFor()
+    await page.getByRole('button', { name: 'Cancel both' }).click()
+    await page.getByLabel('Reason').fill('why')
+    await page.getByRole('button', { name: 'Cancel the task' }).click()
+    await page.locator('#notice[data-bad=true]', { hasText: 'Not found. 1 process did not answer.' }).waitFor()
+    await page.getByRole('button', { name: 'Purge ended' }).click()
+    await page.getByRole('button', { name: 'Purge', exact: true }).click()
+    await page.locator('#notice[data-bad=true]', { hasText: '1 task removed. 1 process did not answer.' }).waitFor()
+    t.equal(there.app.getTask('both')!.state, 'running')
   })
 
   t.same(pages.complaints, [])

@@ -1,17 +1,14 @@
-import { hasUrl, type CancelFilter, type TaskRef } from './api'
+import { hasUrl, RefusedError, type CancelFilter, type TaskRef } from './api'
 import type { Controller } from './controller'
 import { count, plural } from './model/format'
 import { isFiltered } from './model/location'
 import { safeName } from './model/names'
-import { endedOf, isLive, statesOf, type State } from './model/snapshot'
-import type { Row } from './model/store'
-import type { Filter } from './model/view'
+import { endedOf, isLive, liveStatesOf, type State } from './model/snapshot'
+import { matches, type Filter } from './model/view'
 import { Name } from './name'
 import { say } from './notices'
 import { ask } from './question'
 
-/** How many names one request may carry. */
-const NAMES = 500
 /** Up to how many are counted before a question. */
 const COUNTED = 10_000
 
@@ -53,7 +50,8 @@ export class Acts {
       this.#controller.take(snapshot)
       return snapshot.state
     }
-    const { cancelled, remaining } = await api.cancelAll({ names: [task.name], process: task.process?.id, reason })
+    const { cancelled, remaining, missing } = await api.cancelAll({ names: [task.name], process: task.process?.id, reason })
+    if (cancelled + remaining.length === 0 && missing !== undefined) throw new RefusedError(503, `Not found.${unanswered(missing)}`)
     return remaining.length > 0 ? 'cancelling' : cancelled > 0 ? 'cancelled' : undefined
   }
 
@@ -68,9 +66,9 @@ export class Acts {
   /** Cancels all live tasks that match the filter. */
   async cancelMatching (): Promise<void> {
     const { place: { filter }, noun, paged } = this.#controller
-    const rows = this.matching()
-    const number = paged ? await this.#count() : count(rows.length)
+    const number = paged ? await this.#count() : count(this.matching)
     if (number === undefined) return
+    if (number === '0') return say(`No live ${noun} matches the filter.`)
     const many = number === '1' ? `1 live ${noun}` : `${number} live ${noun}s`
     const answer = await ask({
       title: `Cancel ${many}?`,
@@ -84,26 +82,20 @@ export class Acts {
     if (!answer.act) return
     say(`${many} asked to stop…`)
     await this.#do(async (api) => {
-      let cancelled = 0
-      let remaining = 0
-      for (const request of paged ? [{ ...filterOf(filter), ...filter.q !== '' && { q: filter.q } }] : requestsFor(filter, rows)) {
-        const reply = await api.cancelAll({ ...request, reason: answer.reason })
-        cancelled += reply.cancelled
-        remaining += reply.remaining.length
-      }
-      say(`${plural(cancelled, noun)} cancelled${remaining === 0 ? '.' : `, ${count(remaining)} asked to stop and still running.`}`)
+      const { cancelled, remaining: { length: remaining }, missing } = await api.cancelAll({ ...filterOf(filter), reason: answer.reason })
+      say(`${plural(cancelled, noun)} cancelled${remaining === 0 ? '.' : `, ${count(remaining)} asked to stop and still running.`}${unanswered(missing)}`, missing !== undefined)
     })
   }
 
   /** How many live ones match, where the server has to be asked. */
   async #count (): Promise<string | undefined> {
-    const { api, place: { filter: { q, prefix, state } } } = this.#controller
+    const { place: { filter } } = this.#controller
     let found = 0
     let after: string | undefined
-    const isDone = await this.#do(async () => {
+    const isDone = await this.#do(async (api) => {
       do {
-        const page = await api.list({ limit: 1_000, after, q: q || undefined, prefix: prefix || undefined, state: statesOf(state === '' ? 'live' : state) })
-        found += page.tasks.filter(isLive).length
+        const page = await api.list({ limit: 1_000, after, ...filterOf(filter) })
+        found += page.tasks.length
         after = page.next
       } while (after !== undefined && found < COUNTED)
     })
@@ -122,13 +114,16 @@ export class Acts {
     await this.#do(async (api) => {
       await api.setPaused(queue, paused)
       await this.#controller.sync()
-      say(paused ? `The queue ${safeName(queue)} is paused: none of its jobs is started.` : `The queue ${safeName(queue)} goes on.`)
+      say(`The queue ${safeName(queue)} is ${paused ? 'paused: none of its jobs is started' : 'resumed'}.`)
     })
   }
 
-  /** The live tasks that match the filter. */
-  matching (): Row[] {
-    return this.#controller.view.rows.filter(({ task, gone }) => !gone && isLive(task))
+  /** How many live tasks match the filter: as they are, also while the list is paused. */
+  get matching (): number {
+    const { store, place: { filter } } = this.#controller
+    let found = 0
+    for (const { task, search, gone } of store.rows.values()) if (!gone && isLive(task) && matches(task, search, filter)) found++
+    return found
   }
 
   async purge (): Promise<void> {
@@ -141,9 +136,9 @@ export class Acts {
     })
     if (!answer.act) return
     await this.#do(async (api) => {
-      const purged = await api.purge()
+      const { purged, missing } = await api.purge()
       await this.#controller.sync()
-      say(`${plural(purged, noun)} removed.`)
+      say(`${plural(purged, noun)} removed.${unanswered(missing)}`, missing !== undefined)
     })
   }
 
@@ -159,22 +154,17 @@ export class Acts {
   }
 }
 
-function filterOf ({ state, group, prefix, process }: Filter): CancelFilter {
+/** What the routes are asked for: the live ones that the filter of the page shows. */
+function filterOf ({ q, state, group, prefix, process }: Filter): CancelFilter {
   return {
-    ...process !== '' && { process },
-    ...group !== '' && { group },
-    ...prefix !== '' && { prefix },
-    state: state === '' || state === 'live' ? ['pending', 'running'] : [state]
+    state: liveStatesOf(state),
+    q: q || undefined,
+    group: group || undefined,
+    prefix: prefix || undefined,
+    process: process || undefined
   }
 }
 
-/** The server's own filter where it has one; where only the page can tell what matches, the names. */
-function requestsFor (filter: Filter, rows: Row[]): CancelFilter[] {
-  if (filter.q === '') return [filterOf(filter)]
-  const scope = { ...filter.process !== '' && { process: filter.process } }
-  const requests: CancelFilter[] = []
-  for (let from = 0; from < rows.length; from += NAMES) {
-    requests.push({ ...scope, names: rows.slice(from, from + NAMES).map(({ task }) => task.name) })
-  }
-  return requests
+function unanswered (missing: unknown[] = []): string {
+  return missing.length === 0 ? '' : ` ${plural(missing.length, 'process', 'processes')} did not answer.`
 }

@@ -1,5 +1,8 @@
 import { isSnapshot, type Counts, type Snapshot } from './model/snapshot'
 
+/** How long a reply may take that waits for no task to stop, in ms. A server that hangs closes no connection. */
+const REPLY_TIMEOUT = 15_000
+
 /** The server refused. */
 export class RefusedError extends Error {
   constructor (readonly status: number, message: string, readonly code?: string) {
@@ -36,14 +39,15 @@ interface ListPage {
   missing?: unknown[]
 }
 
-export interface ListQuery { limit?: number, after?: string, state?: string[], q?: string, prefix?: string, name?: string, process?: string, summary?: boolean }
+export interface ListQuery { limit?: number, after?: string, state?: string[], q?: string, group?: string, prefix?: string, name?: string, process?: string, summary?: boolean }
 
 /** Which task is meant: its name, and its process when it is known. */
 export type TaskRef = Pick<Snapshot, 'name' | 'process'>
 
-export interface CancelFilter { group?: string, state?: string[], prefix?: string, names?: string[], process?: string, reason?: string }
+export interface CancelFilter { group?: string, state?: string[], prefix?: string, q?: string, names?: string[], process?: string, reason?: string }
 
-interface CancelReply { cancelled: number, remaining: string[] }
+/** `missing`: processes that did not answer in time. */
+interface CancelReply { cancelled: number, remaining: string[], missing?: unknown[] }
 
 /** The routes below one path of the page. */
 export class Api {
@@ -75,8 +79,8 @@ export class Api {
   }
 
   async cancelAll (filter: CancelFilter): Promise<CancelReply> {
-    const { cancelled, remaining } = await this.#request('POST', 'cancel', filter) as CancelReply
-    return { cancelled, remaining: Array.isArray(remaining) ? remaining : [] }
+    const reply = await this.#request('POST', 'cancel', filter) as CancelReply
+    return { ...reply, remaining: Array.isArray(reply.remaining) ? reply.remaining : [] }
   }
 
   async heartbeat (task: TaskRef): Promise<void> {
@@ -94,9 +98,8 @@ export class Api {
     await this.#request('POST', paused ? 'pause' : 'resume', { queue })
   }
 
-  async purge (): Promise<number> {
-    const { purged } = await this.#request('POST', 'purge') as { purged: number }
-    return purged
+  async purge (): Promise<{ purged: number, missing?: unknown[] }> {
+    return await this.#request('POST', 'purge') as { purged: number }
   }
 
   /**
@@ -108,12 +111,11 @@ export class Api {
   }
 
   async #request (method: string, path: string, body?: unknown): Promise<unknown> {
-    const response = await fetch(new URL(path, this.#base), {
-      method,
-      cache: 'no-store',
-      headers: { accept: 'application/json', ...body !== undefined && { 'content-type': 'application/json' } },
-      body: body === undefined ? undefined : JSON.stringify(body)
-    })
+    const headers = { accept: 'application/json', ...body !== undefined && { 'content-type': 'application/json' } }
+    // Not a literal in the call: the types of Node.js, which the tests have, know no `cache`.
+    const signal = method === 'GET' ? AbortSignal.timeout(REPLY_TIMEOUT) : undefined
+    const options = { method, cache: 'no-store' as const, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) }
+    const response = await fetch(new URL(path, this.#base), options)
     this.#readClock(response)
     const text = await response.text()
     const parsed = parse(text)
@@ -146,8 +148,8 @@ function asSnapshot (value: unknown): Snapshot {
   return value
 }
 
-/** No URL holds half of a surrogate pair. */
-export const hasUrl = (name: string): boolean => name.isWellFormed()
+/** No URL holds half of a surrogate pair, and Node.js accepts 16 KiB of headers, of which the URL is a part. */
+export const hasUrl = (name: string): boolean => name.isWellFormed() && encodeURIComponent(name).length < 10_000
 
 function pathOf ({ name, process }: TaskRef, verb = ''): string {
   if (!hasUrl(name)) throw new RefusedError(400, 'No URL can hold this name: only cancelling it is possible here')

@@ -34,7 +34,7 @@ export class Connection {
   constructor (private readonly api: Api, private readonly feed: URL, private readonly listener: ConnectionListener) {}
 
   connect (): void {
-    clearTimeout(this.#timer)
+    this.#socket?.close()
     const url = new URL(this.feed)
     // The list comes from the routes.
     url.searchParams.set('snapshots', 'false')
@@ -69,14 +69,18 @@ export class Connection {
   async #closed (opened: boolean): Promise<void> {
     this.#socket = undefined
     if (this.status.state === 'live') this.#set({ state: 'lost', why: 'The connection was closed.', retryAt: Date.now() })
+    let problem: unknown
     try {
       // A handshake that was refused does not say why: the routes do.
       await this.api.list({ limit: 1 })
       if (!opened) await this.api.checkOrigin()
-      this.#retry(opened ? 'The connection was closed.' : 'The server answers, but its feed does not: does every proxy on the way let WebSockets through?')
     } catch (error) {
-      this.failed(error)
+      problem = error
     }
+    // The user has tried again meanwhile.
+    if (this.#socket !== undefined) return
+    if (problem !== undefined) this.failed(problem)
+    else this.#retry(opened ? 'The connection was closed.' : 'The server answers, but its feed does not: does every proxy on the way let WebSockets through?')
   }
 
   #retry (why: string): void {
@@ -86,6 +90,7 @@ export class Connection {
   }
 
   #set (status: Status): void {
+    clearTimeout(this.#timer)
     this.status = status
     this.listener.changed()
   }

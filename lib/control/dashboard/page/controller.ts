@@ -10,7 +10,9 @@ import { leaseEnd, Store, type Row } from './model/store'
 import { View } from './model/view'
 import { Navigation } from './navigation'
 
-const POLL = 2_000
+export const POLL = 2_000
+/** After how many events a page that is not seen polls: what the server has removed must not pile up. */
+const UNSEEN = 1_000
 /** How long a search waits for the next key, in ms, before the server is asked. */
 const TYPING = 200
 /** How many leases are asked for at a time. */
@@ -40,6 +42,8 @@ export class Controller {
   inView: Row[] = []
   readonly #queue = new FeedQueue((message) => this.#receive(message), (taken) => this.#onFrame(taken))
   #received = 0
+  #polling = false
+  #polledAt = 0
   #numbersAt = 0
   /** The moment at which the clock stands still: without a connection, and of the rows in a pause. */
   #frozenAt: number | undefined
@@ -105,8 +109,10 @@ export class Controller {
 
   #onMoved ({ filter, sort }: Place): void {
     const { place } = this
-    if (filter !== place.filter || sort !== place.sort) this.#setView()
-    if (filter !== place.filter && this.paged) {
+    // By value: the address is read anew each time.
+    const isFiltered = JSON.stringify(filter) !== JSON.stringify(place.filter)
+    if (isFiltered || sort !== place.sort) this.#setView()
+    if (isFiltered && this.paged) {
       this.list.toFirstPage()
       clearTimeout(this.#typing)
       this.#typing = setTimeout(() => this.#turn(), TYPING)
@@ -134,7 +140,6 @@ export class Controller {
     this.sync().catch((error) => this.connection.failed(error))
   }
 
-  /** The row of a task; without a process, the first of that name. */
   find (name: string, process: string | undefined): Row | undefined {
     const key = keyOf({ name, process: process === undefined ? undefined : { id: process, pid: 0, hostname: '' } })
     return this.store.rows.get(key)
@@ -154,8 +159,9 @@ export class Controller {
     return this.list.sync()
   }
 
-  /** Takes the server's answer about one task. */
+  /** Takes the server's answer about one task, if it belongs to what is held. */
   take (task: Snapshot): void {
+    if (this.paged && !this.store.rows.has(keyOf(task))) return
     this.store.told(task, Date.now())
     this.#queue.schedule()
   }
@@ -175,15 +181,20 @@ export class Controller {
   }
 
   async #poll (): Promise<void> {
-    if (!this.live || document.hidden || this.list.isBusy) return
+    if (!this.live || this.#polling || this.list.isBusy || (document.hidden && this.#received - this.#polledAt < UNSEEN)) return
+    const { status } = this.connection
+    this.#polling = true
+    this.#polledAt = this.#received
     try {
       if (this.paged) return await this.sync()
       await this.list.syncCounts(() => this.#received)
       await this.#refreshLeases()
     } catch (error) {
-      // The feed knows when the server is gone; what it cannot know is that the user may no longer ask.
-      const refused = error instanceof RefusedError && (error.status === 401 || error.status === 403)
-      if (this.paged || refused) this.connection.failed(error)
+      // The feed does not notice a server that hangs, nor that the user may no longer ask. Other refusals pass, such as a limit of requests.
+      const passes = error instanceof RefusedError && error.status !== 401 && error.status !== 403
+      if (this.connection.status === status && (this.paged || !passes)) this.connection.failed(error)
+    } finally {
+      this.#polling = false
     }
   }
 
@@ -198,6 +209,7 @@ export class Controller {
     if (this.live) this.#frozenAt = undefined
     else this.#frozenAt ??= now
     this.history.advance(Date.now(), this.live ? this.running : null)
+    this.view.update(this.rowsNow)
     this.onPlace.emit()
     this.onNumbers.emit()
     this.onRows.emit()

@@ -1,10 +1,10 @@
 import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Acts } from './acts'
-import type { Controller } from './controller'
+import { POLL, type Controller } from './controller'
 import { useEmitters } from './emitter'
 import { duration, elapsed, relative } from './model/format'
-import { namePrefix, safeName } from './model/names'
+import { namePrefix, safeName, safeText } from './model/names'
 import { isLive, type Snapshot } from './model/snapshot'
 import { durationOf, NO_FILTER } from './model/view'
 import { Name } from './name'
@@ -23,10 +23,13 @@ interface PanelProps { name: string, process: string | undefined, controller: Co
 
 function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
   const heading = useRef<HTMLHeadingElement>(null)
-  const row = controller.find(name, process)
   const [fetched, setFetched] = useState<Snapshot | 'unknown'>()
+  // An address may name a task without its process.
+  const row = controller.find(name, process ?? (fetched as Snapshot | undefined)?.process?.id)
   const [problem, setProblem] = useState<string>()
   const known = row?.task
+  // Of a job on another page no event is taken: it is asked for time and again.
+  const turn = controller.paged && known === undefined ? Math.floor(controller.now / POLL) : undefined
   const ended = known !== undefined && !isLive(known)
 
   // The stack of an error comes with no list and no event: it is asked for.
@@ -34,8 +37,11 @@ function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
     if (!controller.live) return
     const ref = known ?? { name, process: process === undefined ? undefined : { id: process, pid: 0, hostname: '' } }
     controller.refresh(ref).then((snapshot) => setFetched(snapshot ?? 'unknown'), (error) => setProblem(controller.explain(error)))
-  }, [controller.live, ended, known?.createdAt])
-  useLayoutEffect(() => heading.current?.focus({ preventScroll: true }), [])
+  }, [controller.live, ended, known?.createdAt, turn])
+  const focusHeading = (): void => heading.current?.focus({ preventScroll: true })
+  useLayoutEffect(focusHeading, [])
+  // The button that had the focus has gone with the end of the task.
+  useLayoutEffect(() => { if (document.activeElement === document.body) focusHeading() }, [ended])
 
   const task = known !== undefined && (fetched === undefined || fetched === 'unknown' || isLive(fetched) || fetched.createdAt !== known.createdAt)
     ? known
@@ -50,7 +56,7 @@ function Panel ({ name, process, controller, acts }: PanelProps): JSX.Element {
         <button type='button' class='plain' aria-label='Close the details' onClick={() => controller.navigation.close()}>✕</button>
       </header>
       {task === undefined
-        ? <p class='quiet'>{problem ?? (fetched === 'unknown' ? `There is no such ${controller.noun}, or not any more.` : 'Loading…')}</p>
+        ? <p class='quiet'>{fetched === 'unknown' ? `The ${controller.noun} was not found. It may have been removed.` : problem ?? 'Loading…'}</p>
         : <Facts task={task} lease={row === undefined ? task.lease?.remaining : controller.leaseLeft(row)} controller={controller} acts={acts} />}
     </section>
   )
@@ -67,7 +73,7 @@ function Facts ({ task, lease, controller, acts }: { task: Snapshot, lease: numb
         {live && <button type='button' disabled={!controller.live} onClick={() => { acts.cancel(task) }}>Cancel the {controller.noun}…</button>}
         {live && task.lease !== undefined && <button type='button' disabled={!controller.live} onClick={() => { acts.heartbeat(task) }}>Renew the lease</button>}
         {controller.paged && task.state === 'failed' && <button type='button' disabled={!controller.live} onClick={() => { acts.retry(task) }}>Retry the job</button>}
-        {!live && !(controller.paged && task.state === 'failed') && <p class='quiet'>It has ended: nothing is left to do.</p>}
+        {!live && !(controller.paged && task.state === 'failed') && <p class='quiet'>The {controller.noun} has ended.</p>}
       </div>
       <dl>
         <Fact label='State'><StateBadge state={task.state} /></Fact>
@@ -79,7 +85,7 @@ function Facts ({ task, lease, controller, acts }: { task: Snapshot, lease: numb
           {error?.code !== undefined && <code>{error.code}</code>} {error?.message !== undefined && <span class='text'>{safeName(error.message)}</span>}
           {error?.code === undefined && error?.message === undefined && <span class='quiet'>Its text is not shown: see the log, or exposeErrors.</span>}
         </Fact>
-        <Fact label='Stack' if={error?.stack}><pre tabIndex={0} aria-label='Stack'>{error?.stack}</pre></Fact>
+        <Fact label='Stack' if={error?.stack}><pre tabIndex={0} aria-label='Stack'>{safeText(error?.stack ?? '')}</pre></Fact>
         <Moment label='Added' time={task.createdAt} now={now} />
         <Moment label='Started' time={task.startedAt} now={now} />
         <Moment label='Ended' time={task.endedAt} now={now} />
@@ -116,7 +122,7 @@ function Moment ({ label, time, now }: { label: string, time: number | undefined
 }
 
 function ProgressInFull ({ task: { progress } }: { task: Snapshot }): JSX.Element {
-  if (typeof progress !== 'number') return <pre tabIndex={0} aria-label='Progress'>{JSON.stringify(progress, null, 2)}</pre>
+  if (typeof progress !== 'number') return <pre tabIndex={0} aria-label='Progress'>{safeText(JSON.stringify(progress, null, 2))}</pre>
   return <span class='bar'><progress max={100} value={progress} aria-label='Progress' />{progress} %</span>
 }
 

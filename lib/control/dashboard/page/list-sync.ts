@@ -28,13 +28,14 @@ export class ListSync {
   /** The cursors of the pages before this one, and of the next, where the server does the paging. */
   readonly #cursors: string[] = []
   #next: string | undefined
-  #busy = false
-  #again = false
+  #running: Promise<void> | undefined
+  /** Whether everything is to be read, once more if need be. */
+  #all = false
 
   constructor (private readonly options: ListSyncOptions) {}
 
   get isBusy (): boolean {
-    return this.#busy
+    return this.#running !== undefined
   }
 
   get pageNumber (): number {
@@ -65,22 +66,20 @@ export class ListSync {
     this.#cursors.pop()
   }
 
-  /** Compares all that is held, or what is in these states. */
-  async sync (states?: State[]): Promise<void> {
-    if (this.#busy) {
-      this.#again ||= states === undefined
-      return
+  /** Compares all that is held, or what is in these states. One that runs is joined, and reads all once more if all is asked for. */
+  sync (states?: State[]): Promise<void> {
+    this.#all ||= states === undefined
+    this.#running ??= this.#run(states).finally(() => { this.#running = undefined })
+    return this.#running
+  }
+
+  async #run (states: State[] | undefined): Promise<void> {
+    if (states !== undefined) await this.#syncAll(states)
+    while (this.#all) {
+      this.#all = false
+      await (this.options.paged ? this.#syncPage() : this.#syncAll(undefined))
     }
-    this.#busy = true
-    try {
-      do {
-        this.#again = false
-        await (this.options.paged ? this.#syncPage() : this.#syncAll(states))
-      } while (this.#again)
-      this.options.changed()
-    } finally {
-      this.#busy = false
-    }
+    this.options.changed()
   }
 
   /** Compares the counts, and of the states whose counts differ the tasks. @param received how many events have been received */

@@ -55,7 +55,7 @@ export function TaskList ({ controller, acts }: { controller: Controller, acts: 
                       key={row.key}
                       row={row}
                       task={row.shown}
-                      live={!row.gone && isLive(row.task)}
+                      act={row.gone ? undefined : isLive(row.task) ? 'cancel' : controller.paged && row.task.state === 'failed' ? 'retry' : undefined}
                       lease={controller.leaseLeft(row)}
                       index={index}
                       offset={start - top}
@@ -120,7 +120,7 @@ function Empty ({ controller }: { controller: Controller }): JSX.Element {
   let text = 'Loading…'
   const { noun } = controller
   if (controller.list.loaded) text = filtered ? `No matching ${noun}s.` : `No ${noun}s yet. They appear here as soon as the app adds one.`
-  else if (status.state === 'denied' || status.state === 'lost') text = `Nothing is known of the ${noun}s: the page could not load them.`
+  else if (status.state === 'denied' || status.state === 'lost') text = `The ${noun}s could not be loaded.`
   return <p id='empty'>{text}</p>
 }
 

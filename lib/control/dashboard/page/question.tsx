@@ -47,7 +47,7 @@ export function QuestionDialog (): JSX.Element | null {
       <h2 id='question-title'>{question.title}</h2>
       <div id='question-text'>{question.text}</div>
       {question.asksReason === true && (
-        <label class='reason'>Reason <input ref={input} maxLength={1000} placeholder='optional: what the task is told' /></label>
+        <label class='reason'>Reason <input ref={input} maxLength={1000} placeholder='optional' /></label>
       )}
       <div class='buttons'>
         <button type='button' autofocus onClick={() => close(false)}>{question.keep}</button>

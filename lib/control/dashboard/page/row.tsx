@@ -12,8 +12,8 @@ import { iso, moment } from './time'
 interface RowProps {
   row: Row
   task: Snapshot
-  /** Whether the task is live now, whatever a paused list shows. */
-  live: boolean
+  /** What can be done to the task now, whatever a paused list shows. */
+  act: 'cancel' | 'retry' | undefined
   lease: number | undefined
   index: number
   offset: number
@@ -37,12 +37,12 @@ export class TaskRow extends Component<RowProps> {
   override shouldComponentUpdate (next: RowProps): boolean {
     const now = this.props
     return next.task !== now.task || next.second !== now.second || next.offset !== now.offset || next.index !== now.index ||
-      next.live !== now.live || next.layout !== now.layout || next.canAct !== now.canAct || next.reachable !== now.reachable ||
+      next.act !== now.act || next.layout !== now.layout || next.canAct !== now.canAct || next.reachable !== now.reachable ||
       next.open !== now.open || next.showProcess !== now.showProcess || next.showGroup !== now.showGroup
   }
 
   render (props: RowProps): JSX.Element {
-    const { row, task, live, index, offset, layout, canAct, reachable, controller, showGroup, showProcess, open } = props
+    const { row, task, act, index, offset, layout, canAct, reachable, controller, showGroup, showProcess, open } = props
     const name = safeName(task.name)
     const now = controller.rowsNow
     const tabIndex = reachable ? 0 : -1
@@ -99,12 +99,12 @@ export class TaskRow extends Component<RowProps> {
         <Cell id='state'><StateBadge state={task.state} /></Cell>
         {cells}
         <Cell id='action'>
-          {live && (
+          {act === 'cancel' && (
             <button type='button' class='cancel' tabIndex={tabIndex} disabled={!canAct} aria-label={`Cancel ${name}`} onClick={() => props.cancel(row)}>
               Cancel
             </button>
           )}
-          {controller.paged && task.state === 'failed' && (
+          {act === 'retry' && (
             <button type='button' class='cancel' tabIndex={tabIndex} disabled={!canAct} aria-label={`Retry ${name}`} onClick={() => props.retry(row)}>
               Retry
             </button>
@@ -161,7 +161,7 @@ export function Lease ({ task: { lease }, left, prefix = '' }: { task: Snapshot,
   if (lease === undefined) return null
   if (left === undefined) return <span class='quiet'>{prefix}{duration(lease.ttl)}</span>
   return (
-    <span class='bar lease' title={`Expires unless it is renewed; renewed, it holds for ${duration(lease.ttl)}`}>
+    <span class='bar lease' title={`Expires unless renewed. A renewal sets it to ${duration(lease.ttl)}`}>
       <progress class={left < lease.ttl / 4 ? 'low' : undefined} max={lease.ttl} value={left} aria-label='Lease' />{prefix}{elapsed(left)}
     </span>
   )
@@ -171,6 +171,6 @@ function Outcome ({ task }: { task: Snapshot }): JSX.Element | null {
   const text = safeName(outcomeOf(task))
   if (text === '') return null
   const { error } = task
-  const title = task.state === 'failed' && error?.code !== undefined && error.message !== undefined ? `${error.code}: ${error.message}` : text
+  const title = task.state === 'failed' && error?.code !== undefined && error.message !== undefined ? safeName(`${error.code}: ${error.message}`) : text
   return <span class='why' data-state={task.state} title={title}>{text}</span>
 }

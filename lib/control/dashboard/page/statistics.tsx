@@ -60,7 +60,7 @@ export function StatisticsPanel ({ controller }: { controller: Controller }): JS
             ))}
           </tbody>
         </table>
-        {found.length === 0 && <p class='quiet'>{controller.list.loaded ? 'No tasks yet.' : 'Nothing is known yet.'}</p>}
+        {found.length === 0 && <p class='quiet'>{controller.list.loaded ? 'No tasks yet.' : 'Loading…'}</p>}
         {found.length > MOST && <p class='quiet'>… and {count(found.length - MOST)} more</p>}
       </div>
     </section>

@@ -37,7 +37,7 @@ export function StatusBanner ({ controller }: { controller: Controller }): JSX.E
 function Missing ({ count }: { count: number }): JSX.Element {
   return (
     <div class='banner' data-state='missing' role='status'>
-      <p>{count === 1 ? 'One process does not answer' : `${count} processes do not answer`}: its tasks are missing here, or as they were.</p>
+      <p>{count === 1 ? 'One process does not answer' : `${count} processes do not answer`}: its tasks are not listed, or out of date.</p>
     </div>
   )
 }

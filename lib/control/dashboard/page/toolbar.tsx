@@ -6,7 +6,7 @@ import { useEmitters } from './emitter'
 import { count, plural } from './model/format'
 import { isFiltered } from './model/location'
 import { safeName } from './model/names'
-import { endedOf, liveOf } from './model/snapshot'
+import { endedOf, liveOf, liveStatesOf } from './model/snapshot'
 import { NO_FILTER, startsDescending, type Filter, type SortColumn } from './model/view'
 import { COLUMNS } from './columns'
 
@@ -24,8 +24,9 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
   useEmitters(controller.onPlace, controller.onNumbers)
   const { place: { filter }, store, view, live, counts, noun, paged } = controller
   const set = (change: Partial<Filter>): void => controller.navigation.go({ filter: { ...filter, ...change } })
-  const matching = paged ? liveOf(counts) : acts.matching().length
+  const matching = paged ? liveOf(counts) : acts.matching
   const ended = endedOf(counts)
+  const onlyEnded = liveStatesOf(filter.state).length === 0
   const total = liveOf(counts) + ended
   return (
     <section class='toolbar' aria-label='Filter and acts'>
@@ -45,7 +46,10 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
         <button type='button' id='pause' aria-pressed={store.paused} onClick={() => controller.setPaused(!store.paused)}>
           {store.paused ? 'Resume' : 'Pause'}
         </button>
-        <button type='button' id='cancel-matching' disabled={!live || matching === 0} onClick={() => { acts.cancelMatching() }}>
+        <button
+          type='button' id='cancel-matching' disabled={!live || onlyEnded || matching === 0}
+          title={onlyEnded ? `The filter shows ended ${noun}s only: they cannot be cancelled` : undefined} onClick={() => { acts.cancelMatching() }}
+        >
           {isFiltered(filter) ? 'Cancel matching…' : 'Cancel all…'}
         </button>
         <button type='button' id='purge' disabled={!live || ended === 0} onClick={() => { acts.purge() }}>Purge ended</button>

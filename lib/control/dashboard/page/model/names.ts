@@ -29,6 +29,11 @@ export function safeName (name: string): string {
   return nameParts(name).map(({ text, special }) => special ? `[${text}]` : text).join('')
 }
 
+/** Text of several lines, in which every character other than a blank can be seen. */
+export function safeText (text: string): string {
+  return text.replace(/[^\n\t]/gu, (character) => UNSEEN.test(character) ? `[${escapeCharacter(character)}]` : character)
+}
+
 /** Sorts `task:9` before `task:10`. */
 export function naturalKey (name: string): string {
   return name.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(16, '0'))

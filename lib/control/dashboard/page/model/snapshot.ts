@@ -32,6 +32,9 @@ export function statesOf (filter: '' | 'live' | 'ended' | State): State[] | unde
   return STATES.filter((state) => isLive({ state }) === (filter === 'live'))
 }
 
+/** The live states among those that a filter means. */
+export const liveStatesOf = (filter: Parameters<typeof statesOf>[0]): State[] => (statesOf(filter) ?? STATES).filter((state) => isLive({ state }))
+
 export const liveOf = ({ pending, running, cancelling }: Counts): number => pending + running + cancelling
 
 export const endedOf = ({ completed, failed, cancelled }: Counts): number => completed + failed + cancelled
