@@ -178,6 +178,6 @@ t.test('a cancel ends with the app, also while the store is silent', async (t) =
 })
 
 t.test('an event of the name that another tool has published cancels nothing', async (t) => {
-  for (const requests of [undefined, '', '{', '{}', 'null', '[1]', '[{"id":1}]', '[{"id":"a","reason":null}]', '[null]']) t.same(readStopRequests(requests), [], String(requests))
+  for (const requests of [undefined, '', '{', '{}', 'null', '[1]', '[{"id":1}]', '[{"id":1,"reason":{}}]', '[{"id":"a","reason":1}]', '[{"id":"a","reason":null}]', '[null]']) t.same(readStopRequests(requests), [], String(requests))
   t.same(readStopRequests('[{"id":"a","reason":{}},{}]'), [{ id: 'a', reason: {} }])
 })

@@ -49,6 +49,19 @@ t.test('a handler is told of its job, and what it returns is the result', async 
   t.same(lines, [])
 })
 
+t.test('the task of a job has a name that no other has, with the start of the id', async (t) => {
+  const { runner } = await runnerOf(t, async (_app, task) => task.name as never)
+  t.equal(await runner.process('default', stored({ id: '0123456789' })), 'job:a#01234567')
+})
+
+t.test('what comes at the time of a schedule is run by the schedules', async (t) => {
+  const { runner } = await runnerOf(t, async () => t.fail('it is no job'))
+  const ticks: unknown[] = []
+  runner.schedules = { tick: async (queue, job) => { ticks.push([queue, job.id]) } }
+  await runner.process('media', stored({ name: TICK, data: { schedule: 'nightly' } }))
+  t.same(ticks, [['media', 'id']])
+})
+
 t.test('what a handler throws is noted and logged, with the attempt', async (t) => {
   const { runner, lines } = await runnerOf(t, async () => { throw Object.assign(new Error('no'), { code: 'E_NO' }) })
   await t.rejects(runner.process('default', stored({ attemptsStarted: 2 })), { message: 'no', stack: /^Error \[E_NO\]: no\n/ })
@@ -192,8 +205,9 @@ t.test('a job that is no longer of this process is stopped here, and neither fai
     const { app, runner, lines } = await runnerOf(t, untilAborted)
     const started = nextTask(app)
     const outcome = t.rejects(runner.process('default', movable(more).job, 'token'), RELEASED)
-    await started
+    const [task] = await started
     runner.onLocksLost(['unknown', 'id'])
+    t.match(task.signal.reason, { message: 'Lock lost: it was not renewed in time, so another process may run this job' })
     await outcome
     t.same(lines, [])
   }
@@ -339,10 +353,11 @@ t.test('when the process leaves, jobs may finish, but for those of kinds that ar
   const waiting = await runnerOf(t, () => new Promise((resolve) => { release = resolve }))
   const started = nextTask(waiting.app)
   const outcome = waiting.runner.process('default', stored())
-  await started
+  const [task] = await started
   t.equal(waiting.runner.count('default'), 1)
   t.equal(waiting.runner.count('other'), 0)
   waiting.runner.leave(LEFT)
+  t.notOk(task.signal.aborted)
   release('result')
   t.equal(await outcome, 'result')
   t.same(waiting.rooms, ['default'])
@@ -438,8 +453,23 @@ t.test('a handler may throw at once, and must not return its own task', async (t
   await t.rejects(thrower.runner.process('default', stored()), { message: 'at once' })
   const own = await runnerOf(t, (_app, task) => task as never)
   await t.rejects(own.runner.process('default', stored()), { message: /returned itself/ })
-  const plain = await runnerOf(t, () => 7 as never)
-  t.equal(await plain.runner.process('default', stored()), 7)
+  for (const result of [7, null, undefined, { then: 1 }]) {
+    const { runner } = await runnerOf(t, () => result as never)
+    t.same(await runner.process('default', stored()), result)
+  }
+})
+
+t.test('what a handler returns at once after it was stopped is its result, as later', async (t) => {
+  const { runner } = await runnerOf(t, () => {
+    runner.stopAll()
+    return 7 as never
+  })
+  t.equal(await runner.process('default', movable().job, 'token'), 7)
+  const cancelled = await runnerOf(t, () => {
+    cancelled.runner.cancel({ id: 'id', reason: {} })
+    return 7 as never
+  })
+  await t.rejects(cancelled.runner.process('default', stored()), { message: "Job 'a' was cancelled" })
 })
 
 t.test('what a job logs at info and above is kept with it, if it says how many lines', async (t) => {
