@@ -58,6 +58,18 @@ t.test('live jobs of given names are looked up, and not sought among all', async
   t.ok(queue.entries.has('n:1') && queue.entries.has('revived'))
 })
 
+t.test('a name may be live in several queues, and those of it that have ended are no live jobs', async (t) => {
+  const queues = [new MemoryQueue('one'), new MemoryQueue('two'), new MemoryQueue('three')]
+  queues[0].put(named('a'))
+  queues[1].put(named('a', { id: 'other' }))
+  queues[2].put(named('a', { id: 'ended', ...failed }))
+  queues[2].keys.set('a', 'ended')
+  const { registry } = registryOn(queues, { kinds: KINDS })
+  const found = []
+  for await (const { id, queue } of registry.listNamed(['a'])) found.push([queue, id])
+  t.same(found.map(([, id]) => id), ['a', 'other'])
+})
+
 t.test('what goes wrong with a page is thrown as it is', async (t) => {
   const { backend, queue } = backendWith({})
   queue.getBackend().getRanges = async () => { throw new Error('away') }
