@@ -55,12 +55,13 @@ export class Adder {
   async add (draft: Draft): Promise<Stored> {
     const { queue, kind, payload, options, transaction } = draft
     const expiring = expiringOf([draft])
+    const since = Date.now()
     const add = async (engineQueue: Queue): Promise<Stored> => {
       await this.#expiries.mark(engineQueue, expiring)
       try {
         const first = await engineQueue.add(kind, payload, options)
         // The name of a job that has ended is free, even where its key was left.
-        const stored = first.id !== options.jobId && await this.#mayAddAgain(draft, engineQueue, first.id!) ? await engineQueue.add(kind, payload, options) : first
+        const stored = first.id !== options.jobId && await this.#mayAddAgain(draft, engineQueue, first.id!, since) ? await engineQueue.add(kind, payload, options) : first
         if (stored.id === options.jobId) return stored
       } catch (error) {
         if (!isHeld(error)) throw error
@@ -81,10 +82,10 @@ export class Adder {
     this.#expiries.unmark(queue, { id: options.jobId, data: payload })
   }
 
-  async #mayAddAgain ({ queue, payload: { name }, transaction }: Draft, engineQueue: Queue, holder: string): Promise<boolean> {
+  async #mayAddAgain ({ queue, payload: { name }, transaction }: Draft, engineQueue: Queue, holder: string, since: number): Promise<boolean> {
     // Within a transaction none is ended: it might be rolled back.
     const wasOverdue = transaction === undefined && await this.#expiries.endNow(queue, holder)
-    return wasOverdue || mayAddAgain(engineQueue, name, holder)
+    return wasOverdue || mayAddAgain(engineQueue, name, holder, since)
   }
 
   /** Of jobs of one kind each, or why it was not stored, in the same order. */

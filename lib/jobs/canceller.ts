@@ -1,10 +1,11 @@
 import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_RECORD_GONE } from '../shared/errors'
 import { timers } from '../shared/timers'
-import { readOutcome, type CompletionWaiter } from './completions'
+import type { CompletionWaiter } from './completions'
+import { isFor } from './early-cancels'
 import type { Engine } from './engine'
 import type { Expiries } from './expiries'
 import type { Located } from './lookup'
-import { isEnded } from './names'
+import { isEnded, readJob } from './names'
 import { removalOf } from './ended'
 import type { Outcomes } from './outcomes'
 import { readList } from './read-list'
@@ -69,11 +70,13 @@ export class Canceller {
       for (let interval = INTERVAL; ; interval = Math.min(interval * 2, MAX_INTERVAL)) {
         const left = until - timers.now()
         if (await isTrueWithin(stopped, Math.min(interval, left))) return
-        if (left <= interval) {
-          // The event of its end may be lost, and the next poll be far.
-          if (await this.#engine.request(queue, (engineQueue) => readOutcome(engineQueue, id!)) !== 'live') return
-          throw new FST_ERR_JOB_CANCEL_TIMEOUT(name, this.#timeout)
-        }
+        // The event of its end may be lost. And it may be back in its queue: handed back, or after an attempt that failed by itself.
+        const now = await this.#engine.request(queue, (engineQueue) => readJob(engineQueue, id!))
+        if (now === undefined || isEnded(now.state) || !isFor(stop, now.stored)) return
+        const place = now.state === 'active' ? 'running' : await this.#remove({ queue, ...now }, cancel)
+        if (place === 'removed') return await this.#publish(queue, { ...stop, removed: true })
+        if (place === 'ended') return
+        if (left <= interval) throw new FST_ERR_JOB_CANCEL_TIMEOUT(name, this.#timeout)
         await this.#publish(queue, stop)
       }
     } finally {

@@ -220,7 +220,7 @@ export class CompletionWaiter {
 }
 
 /** How the job has ended. Whether it has is asked first: a record that goes in between leaves no outcome, and none is invented. */
-export async function readOutcome (engineQueue: Queue, id: string): Promise<Outcome | 'live' | 'gone'> {
+async function readOutcome (engineQueue: Queue, id: string): Promise<Outcome | 'live' | 'gone'> {
   const status = await engineQueue.getBackend().isFinished(id)
   if (status === GONE) return 'gone'
   if (status === LIVE) return 'live'

@@ -77,19 +77,33 @@ export function holderOf (engineQueue: Queue, name: string): Promise<string | nu
   return engineQueue.getDeduplicationJobId(keyOf(name))
 }
 
+/** How long a retry may take, in ms: it keeps the name of a job that is not live yet. */
+const RETRY_TIMEOUT = 10_000
+
+function isBeingRetried ({ data, attemptsStarted }: Stored): boolean {
+  const { at, starts } = data.retrying ?? { at: 0, starts: 0 }
+  return starts === attemptsStarted && Date.now() < at + RETRY_TIMEOUT
+}
+
 /** Takes the key of the name back from a job that is not live: it was given by {@link claimName}, or the record is gone. @returns whether it did */
 async function freeName (engineQueue: Queue, name: string): Promise<boolean> {
   const id = await holderOf(engineQueue, name)
   if (id === null) return false
   if (await engineQueue.getBackend().isFinished(id) === LIVE) return false
+  const stored: Stored | undefined = await engineQueue.getJob(id)
+  if (isOurs(stored) && isBeingRetried(stored)) return false
   return await engineQueue.getBackend().removeDeduplicationKey(keyOf(name), id) > 0
 }
 
-/** Whether an add that this job has refused may be tried again: it has ended, and BullMQ did not know that its name was to be freed. */
-export async function mayAddAgain (engineQueue: Queue, name: string, holder: string): Promise<boolean> {
+/**
+ * Whether an add that this job has refused may be tried again: it had ended by the time `since`, or BullMQ did not know that its name
+ * was to be freed.
+ */
+export async function mayAddAgain (engineQueue: Queue, name: string, holder: string, since: number): Promise<boolean> {
   if (await freeName(engineQueue, name)) return true
   const stored: Stored | undefined = await engineQueue.getJob(holder)
-  return typeof stored?.finishedOn === 'number' && stored.deduplicationId !== keyOf(name)
+  if (!isOurs(stored) || typeof stored.finishedOn !== 'number' || isBeingRetried(stored)) return false
+  return stored.finishedOn < since || stored.deduplicationId !== keyOf(name)
 }
 
 /** Makes the job the one of its name. @returns `false` if the name belongs to another live job */

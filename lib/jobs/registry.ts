@@ -14,6 +14,7 @@ import { Lookup, type Located } from './lookup'
 import { claimName, isEnded, readJob, releaseName } from './names'
 import { checkJobList, checkJobToAdd, checkText } from './options'
 import type { Outcomes } from './outcomes'
+import { removeEnded } from './purging'
 import type { Stored } from './serialization'
 import { waitFor } from './waiting'
 
@@ -119,15 +120,14 @@ export class JobRegistry {
     if (!isEnded(state)) throw new FST_ERR_JOB_NAME_IN_USE(name)
     if (state !== 'failed') throw new FST_ERR_JOB_NOT_FAILED(name, state)
     const request = <T>(operation: (engineQueue: Queue) => Promise<T>): Promise<T> => this.#engine.request(queue, operation)
-    if (!await request((engineQueue) => claimName(engineQueue, stored))) throw new FST_ERR_JOB_NAME_IN_USE(name)
+    // It was to start by then, or was cancelled, the last time.
+    const { cancel, expiresAt, retries = 0, ...payload } = stored.data
     try {
+      // Before it has its name: no add takes that from it then.
+      await request(() => stored.updateData({ ...payload, retries: retries + 1, retrying: { at: Date.now(), starts: stored.attemptsStarted } }))
+      if (!await request((engineQueue) => claimName(engineQueue, stored))) throw new FST_ERR_JOB_NAME_IN_USE(name)
       await this.#outcomes.forget(queue, stored.id!)
-      // It was to start by then, or was cancelled, the last time.
-      const { cancel, expiresAt, retries = 0, ...payload } = stored.data
-      await request(async () => {
-        await stored.updateData({ ...payload, retries: retries + 1 })
-        await stored.retry('failed', { resetAttemptsMade: true })
-      })
+      await request(() => stored.retry('failed', { resetAttemptsMade: true }))
     } catch (error) {
       const now = await request((engineQueue) => readJob(engineQueue, stored.id!))
       const isLive = now !== undefined && !isEnded(now.state)
@@ -146,8 +146,8 @@ export class JobRegistry {
     for (const queue of this.#engine.queues) {
       for (const state of ['completed', 'failed']) {
         for (let removed = PURGE_SLICE; removed === PURGE_SLICE;) {
-          const ids = await this.#engine.request(queue, (engineQueue) => engineQueue.getBackend().cleanJobsByState(state, now, PURGE_SLICE))
-          purged += (removed = ids.length)
+          removed = await this.#engine.request(queue, (engineQueue) => removeEnded(engineQueue, { state, before: now, limit: PURGE_SLICE }))
+          purged += removed
         }
       }
       await this.#outcomes.retire(queue)

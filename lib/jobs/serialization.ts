@@ -21,6 +21,8 @@ export interface Payload {
   misrouted?: number
   /** How often it was retried after its end: a request to stop is for the run that it was made for. */
   retries?: number
+  /** A retry began at this time, in ms since the epoch, of a job that had been started so often. */
+  retrying?: { at: number, starts: number }
 }
 
 export type Stored = EngineJob<Payload, unknown, string>

@@ -68,6 +68,28 @@ t.test('a job that answers its cancel with a failure of its own has stopped', as
   t.equal(await cancelled, true)
 })
 
+t.test('a running job that goes back to its queue is removed from there', async (t) => {
+  const { registry, queue, requests, outcomes } = partsOf({ state: 'active', attemptsStarted: 1 }, 20_000)
+  const cancelled = registry.cancel('a', 'why')
+  await pass(5)
+  queue.entries.get('id')!.state = 'delayed'
+  await pass(250)
+  t.equal(await cancelled, true)
+  t.equal(queue.entries.size, 0)
+  t.strictSame(requests().at(-1), { id: 'id', reason: { value: 'why' }, removed: true })
+  t.match((await outcomes.find('default', ['id'])).get('id'), { state: 'cancelled', cause: { value: 'why' } })
+})
+
+t.test('a job that was retried since has stopped, and its new run is left alone', async (t) => {
+  const { registry, queue } = partsOf({ state: 'active' }, 20_000)
+  const cancelled = registry.cancel('a', 'why')
+  await pass(5)
+  Object.assign(queue.entries.get('id')!, { state: 'waiting', data: { name: 'a', data: {}, retries: 1 } })
+  await pass(250)
+  t.equal(await cancelled, true)
+  t.strictSame(queue.entries.get('id')!.data, { name: 'a', data: {}, retries: 1 })
+})
+
 t.test('a job that has gone without a trace has stopped', async (t) => {
   const { registry, queue } = partsOf({ state: 'active' }, 20_000)
   const cancelled = registry.cancel('a')

@@ -284,6 +284,20 @@ t.test('a job that another tool has set going outside its name is found by it, a
   }
 })
 
+t.test('a name that is freed just when it was refused is free, if its job had ended before', async (t) => {
+  for (const [finishedOn, isFree] of [[9, true], [Date.now() + 60_000, false]] as const) {
+    const { queue, registry } = registryWith({ ...failed, finishedOn, opts: { deduplication: { id: 'a' } } })
+    queue.keys.set('a', 'id')
+    const { getDeduplicationJobId } = queue
+    queue.getDeduplicationJobId = async (key) => {
+      queue.keys.clear()
+      return getDeduplicationJobId.call(queue, key)
+    }
+    const added = registry.add('kind', 1, { name: 'a' }).then(() => true, (error) => error.code)
+    t.equal(await added, isFree || 'FST_ERR_JOB_NAME_IN_USE')
+  }
+})
+
 t.test('a heartbeat is for a live job that is not being cancelled', async (t) => {
   for (const [more, expected] of [[{}, true], [{ data: { name: 'a', data: {}, cancel: {} } }, false]] as const) {
     const { registry, parts: { published } } = registryWith({ state: 'active', ...more })
@@ -324,7 +338,9 @@ t.test('retrying', async (t) => {
     events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
     await outcomes.flush()
     t.match(await registry.retry('a'), { id: 'id', name: 'a', state: 'pending', error: undefined, endedAt: undefined, startedAt: undefined })
-    t.strictSame(queue.entries.get('id')!.data, { name: 'a', data: { n: 1 }, ttl: 5, retries: 1 }, 'nobody cancels it any more')
+    const { retrying, ...data } = queue.entries.get('id')!.data
+    t.strictSame(data, { name: 'a', data: { n: 1 }, ttl: 5, retries: 1 }, 'nobody cancels it any more')
+    t.match(retrying, { at: Number, starts: queue.entries.get('id')!.attemptsStarted })
     t.equal(queue.keys.get('a'), 'id')
     t.same(await outcomes.find('default', ['id']), new Map(), 'how it ended before is no evidence')
     await t.rejects(registry.retry('a'), { code: 'FST_ERR_JOB_NAME_IN_USE' })
@@ -340,6 +356,18 @@ t.test('retrying', async (t) => {
     await registry.add('kind', 1, { name: 'a' })
     await t.rejects(registry.retry('a'), { code: 'FST_ERR_JOB_NAME_IN_USE' })
     t.equal(queue.entries.get('id')!.state, 'failed')
+  })
+
+  await t.test('no add takes the name from a retry that is under way, unless that takes too long', async (t) => {
+    const retried = (retrying: { at: number, starts: number }): Partial<Entry> => ({ ...failed, opts: {}, attemptsStarted: 2, data: { name: 'a', data: {}, retrying } })
+    for (const [retrying, isFree] of [
+      [{ at: Date.now(), starts: 2 }, false], [{ at: Date.now() - 9_000, starts: 2 }, false], [{ at: Date.now() - 11_000, starts: 2 }, true], [{ at: Date.now(), starts: 1 }, true]
+    ] as const) {
+      const { queue, registry } = registryWith(retried(retrying))
+      queue.keys.set('a', 'id')
+      const added = registry.add('kind', 1, { name: 'a' }).then(() => true, (error) => error.code)
+      t.equal(await added, isFree || 'FST_ERR_JOB_NAME_IN_USE')
+    }
   })
 
   await t.test('two at once set it going once, and it has its name', async (t) => {
