@@ -80,9 +80,10 @@ export function holderOf (engineQueue: Queue, name: string): Promise<string | nu
 /** How long a retry may take, in ms: it keeps the name of a job that is not live yet. */
 const RETRY_TIMEOUT = 10_000
 
-function isBeingRetried ({ data, attemptsStarted }: Stored): boolean {
+/** Of one that has ended. Whoever began the retry may have seen it before an earlier one. */
+function isBeingRetried ({ data, attemptsStarted, finishedOn = 0 }: Stored): boolean {
   const { at, starts } = data.retrying ?? { at: 0, starts: 0 }
-  return starts === attemptsStarted && Date.now() < at + RETRY_TIMEOUT
+  return (starts === attemptsStarted || finishedOn < at) && Date.now() < at + RETRY_TIMEOUT
 }
 
 /** Takes the key of the name back from a job that is not live: it was given by {@link claimName}, or the record is gone. @returns whether it did */

@@ -359,11 +359,11 @@ t.test('retrying', async (t) => {
   })
 
   await t.test('no add takes the name from a retry that is under way, unless that takes too long', async (t) => {
-    const retried = (retrying: { at: number, starts: number }): Partial<Entry> => ({ ...failed, opts: {}, attemptsStarted: 2, data: { name: 'a', data: {}, retrying } })
-    for (const [retrying, isFree] of [
-      [{ at: Date.now(), starts: 2 }, false], [{ at: Date.now() - 9_000, starts: 2 }, false], [{ at: Date.now() - 11_000, starts: 2 }, true], [{ at: Date.now(), starts: 1 }, true]
+    const now = Date.now()
+    for (const [at, starts, finishedOn, isFree] of [
+      [now, 2, 9, false], [now - 9_000, 2, 9, false], [now - 11_000, 2, 9, true], [now, 1, now - 1, false], [now, 1, now, true], [now, 2, now + 1, false]
     ] as const) {
-      const { queue, registry } = registryWith(retried(retrying))
+      const { queue, registry } = registryWith({ ...failed, opts: {}, attemptsStarted: 2, finishedOn, data: { name: 'a', data: {}, retrying: { at, starts } } })
       queue.keys.set('a', 'id')
       const added = registry.add('kind', 1, { name: 'a' }).then(() => true, (error) => error.code)
       t.equal(await added, isFree || 'FST_ERR_JOB_NAME_IN_USE')
