@@ -58,18 +58,23 @@ export async function readJob (engineQueue: Queue, id: string): Promise<Read | u
   return undefined
 }
 
-/** Gives the key of its name to a job. @returns `false` if another has it */
-async function takeKey (engineQueue: Queue, name: string, id: string): Promise<boolean> {
+/** Gives the key of its name to a job. @returns `false` if one has it, be it the job itself */
+async function createKey (engineQueue: Queue, name: string, id: string): Promise<boolean> {
   const key = keyOf(name)
   const backend = internalsOf(engineQueue)
   const { pool } = backend.connection
-  if (pool === undefined) await (await backend.client).set(backend.toKey(`de:${key}`), id, 'NX')
-  else await pool.query(`INSERT INTO dedup (queue, dedup_id, job_id) SELECT $1, $2, $3 FROM ${BOUNDED} ON CONFLICT DO NOTHING`, [engineQueue.name, key, id]).catch(unlessHeld)
-  return await holderOf(engineQueue, name) === id
+  if (pool === undefined) return await (await backend.client).set(backend.toKey(`de:${key}`), id, 'NX') === 'OK'
+  try {
+    return (await pool.query(`INSERT INTO dedup (queue, dedup_id, job_id) SELECT $1, $2, $3 FROM ${BOUNDED} ON CONFLICT DO NOTHING`, [engineQueue.name, key, id])).rowCount === 1
+  } catch (error) {
+    if (isHeld(error)) return false
+    throw error
+  }
 }
 
-function unlessHeld (error: unknown): void {
-  if (!isHeld(error)) throw error
+/** The same. @returns `false` if another has it */
+async function takeKey (engineQueue: Queue, name: string, id: string): Promise<boolean> {
+  return await createKey(engineQueue, name, id) || await holderOf(engineQueue, name) === id
 }
 
 /** The id of the job that has the key of the name. */
@@ -112,6 +117,19 @@ export async function claimName (engineQueue: Queue, { id, data: { name } }: Sto
   if (await takeKey(engineQueue, name, id!)) return true
   await freeName(engineQueue, name)
   return takeKey(engineQueue, name, id!)
+}
+
+/**
+ * Gives its name to a job that has ended, for one retry alone, and until that sets it going. The record says so before, for no add to
+ * take the name from a job that is not live.
+ * @returns `false` if the name is taken
+ */
+export async function claimNameForRetry (engineQueue: Queue, stored: Stored): Promise<boolean> {
+  // It was to start by then, or was cancelled, the last time.
+  const { cancel, expiresAt, retries = 0, ...payload } = stored.data
+  await freeName(engineQueue, payload.name)
+  await stored.updateData({ ...payload, retries: retries + 1, retrying: { at: Date.now(), starts: stored.attemptsStarted } })
+  return createKey(engineQueue, payload.name, stored.id!)
 }
 
 export async function releaseName (engineQueue: Queue, { id, data: { name } }: Stored): Promise<void> {

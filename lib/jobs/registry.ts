@@ -11,7 +11,7 @@ import { fieldsOf, fieldsOfEnded, Job } from './job'
 import type { Kinds } from './kinds'
 import { liveJobs, pageOfJobs, type JobQuery } from './listing'
 import { Lookup, type Located } from './lookup'
-import { claimName, isEnded, readJob, releaseName } from './names'
+import { claimNameForRetry, isEnded, readJob, releaseName } from './names'
 import { checkJobList, checkJobToAdd, checkText } from './options'
 import type { Outcomes } from './outcomes'
 import { removeEnded } from './purging'
@@ -120,19 +120,17 @@ export class JobRegistry {
     if (!isEnded(state)) throw new FST_ERR_JOB_NAME_IN_USE(name)
     if (state !== 'failed') throw new FST_ERR_JOB_NOT_FAILED(name, state)
     const request = <T>(operation: (engineQueue: Queue) => Promise<T>): Promise<T> => this.#engine.request(queue, operation)
-    // It was to start by then, or was cancelled, the last time.
-    const { cancel, expiresAt, retries = 0, ...payload } = stored.data
+    let isClaimed = false
     try {
-      // Before it has its name: no add takes that from it then.
-      await request(() => stored.updateData({ ...payload, retries: retries + 1, retrying: { at: Date.now(), starts: stored.attemptsStarted } }))
-      if (!await request((engineQueue) => claimName(engineQueue, stored))) throw new FST_ERR_JOB_NAME_IN_USE(name)
+      isClaimed = await request((engineQueue) => claimNameForRetry(engineQueue, stored))
+      if (!isClaimed) throw new FST_ERR_JOB_NAME_IN_USE(name)
       await this.#outcomes.forget(queue, stored.id!)
       await request(() => stored.retry('failed', { resetAttemptsMade: true }))
     } catch (error) {
       const now = await request((engineQueue) => readJob(engineQueue, stored.id!))
       const isLive = now !== undefined && !isEnded(now.state)
       // Somebody else has set it going: it has its name.
-      if (!isLive) await request((engineQueue) => releaseName(engineQueue, stored))
+      if (isClaimed && !isLive) await request((engineQueue) => releaseName(engineQueue, stored))
       if (typeof (error as { code?: unknown }).code !== 'number') throw error
       throw isLive ? new FST_ERR_JOB_NAME_IN_USE(name) : new FST_ERR_JOB_NOT_FOUND(name)
     }
