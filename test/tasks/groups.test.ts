@@ -1,11 +1,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import type { Task, TaskOptions } from '../../index'
 import { controlBackendOf, kTasksControlBackend } from '../../lib/shared/control-backend'
 import { appWithTasks, ended, ignoresSignal, readyApp, started, untilAborted } from '../fixtures/app'
 
 const states = (tasks: Iterable<Task>): string[] => Array.from(tasks, ({ state }) => state)
+
+async function groupsOf (app: FastifyInstance): Promise<string[]> {
+  return (await controlBackendOf(app, kTasksControlBackend)!.summary()).groups.map(({ group }) => group)
+}
 
 /** Lets what was scheduled happen: immediates that make immediates, too. */
 async function turns (count = 5): Promise<void> {
@@ -267,7 +272,7 @@ for (const [title, group, limits, code] of [
   t.test(`defineTaskGroup refuses ${title}, and defines nothing`, async (t) => {
     const app = await readyApp(t)
     t.throws(() => app.defineTaskGroup(group, limits), { code })
-    t.same((await controlBackendOf(app, kTasksControlBackend)!.summary()).groups, [])
+    t.same(await groupsOf(app), [])
     app.defineTaskGroup('a')
   })
 }
@@ -396,6 +401,29 @@ t.test('a group that is empty for a moment and then used again is not removed', 
   await idle
   await turns()
   t.ok(app.getTasks({ group: 'a' })[0] === second)
+})
+
+t.test('a group without limits goes with its last task, and one with limits stays', async (t) => {
+  const app = await readyApp(t)
+  app.defineTaskGroup('limited', { concurrency: 1 })
+  for (const group of ['a', 'limited']) await app.addTask(() => 1, { name: group, group })
+  t.same(await groupsOf(app), ['limited', 'a'])
+  app.purgeTasks()
+  t.same(await groupsOf(app), ['limited'])
+  t.throws(() => app.defineTaskGroup('limited'), { code: 'FST_ERR_TASK_GROUP_ALREADY_DEFINED' })
+  app.addTask(() => 1, { group: 'a' })
+  await app.tasks.onIdle('a')
+  t.same(await groupsOf(app), ['limited'], 'once nobody waits for it any more')
+})
+
+t.test('a wait for a group that has gone leaves the next one of its name alone', async (t) => {
+  const app = await readyApp(t)
+  await app.addTask(() => 1, { name: 'kept', group: 'a' })
+  const idle = app.tasks.onIdle('a')
+  app.purgeTasks()
+  app.addTask(ignoresSignal, { name: 'next', group: 'a' })
+  await idle
+  t.same(app.getTasks({ group: 'a' }).map(({ name }) => name), ['next'])
 })
 
 t.test('onIdle counts pending tasks, and those that a listener of end adds', async (t) => {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import Fastify from 'fastify'
 import t from 'tap'
 import fastifyTasks from '../../index'
+import { checkFilter, checkNarrowingFilter } from '../../lib/tasks/filter'
 import * as options from '../../lib/tasks/options'
 import { fakeLog } from '../fixtures/log'
 import { appWithTasks } from '../fixtures/app'
@@ -118,6 +119,22 @@ for (const [title, options, message] of wrong) {
     t.equal(app.tasks.size, 0)
   })
 }
+
+t.test('an error says what would have been right', async (t) => {
+  const states = "'pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled'"
+  const methods = { addEventListener () {}, removeEventListener () {}, aborted: false }
+  for (const [call, message] of [
+    [() => checkPluginOptions({ emitter: 1 }), "Option 'emitter' must be an mqemitter, got 1"],
+    [() => checkTaskOptions({ signal: 1 } as object), "Option 'signal' must be an AbortSignal, got 1"],
+    [() => checkTaskOptions({ signal: Object.assign(() => {}, methods) } as object), /^Option 'signal' must be an AbortSignal, got \[Function/],
+    [() => checkTaskOptions({ log: 1 } as object), "Option 'log' must be a logger, such as request.log, got 1"],
+    [() => options.checkGroup(''), "Argument 'group' must be a non-empty string, got ''"],
+    [() => options.checkGroupLimits(1 as any), "Argument 'limits' must be an object, got 1"],
+    [() => checkFilter(1 as any), "Argument 'filter' must be an object, got 1"],
+    [() => checkFilter({ state: 1 as any }), `Option 'state' must be one or a list of ${states}, got 1`],
+    [() => checkNarrowingFilter({}), "Argument 'filter' must be one with a group, a state or a prefix ({ state: ['pending', 'running'] } for all), got {}"]
+  ] as const) t.throws(call, { message })
+})
 
 t.test('options that are not an object are refused', async (t) => {
   for (const options of [null, 'name', 1, true, []]) {
