@@ -164,7 +164,7 @@ async function listening (t: Test, server: object, listen: (address: any) => Soc
 }
 
 /** Not `once`: where the server has not read what was sent, there is an error before. */
-async function closed (socket: Socket): Promise<void> {
+async function untilClosed (socket: Socket): Promise<void> {
   await new Promise((resolve) => socket.resume().once('close', resolve))
 }
 
@@ -184,7 +184,7 @@ for (const [kind, server, listen, options] of [
     await Promise.all(sockets.map((socket) => once(socket, listen === overTls ? 'secureConnect' : 'connect')))
     sockets[1].write('GET /1 HTTP/1.1\r\nhost:')
     await delay(20)
-    const ended = Promise.all(sockets.map((socket) => closed(socket)))
+    const ended = Promise.all(sockets.map((socket) => untilClosed(socket)))
     await closes(app)
     await ended
   })
@@ -208,7 +208,7 @@ t.test('a handshake of TLS that does not end does not hold up the close', async 
     const [silent, begun] = [open(), open()]
     begun.write(Buffer.from('1603010200', 'hex'))
     await delay(20)
-    const ended = [silent, begun].map((socket) => closed(socket))
+    const ended = [silent, begun].map((socket) => untilClosed(socket))
     await closes(app)
     await Promise.all(ended)
   }
