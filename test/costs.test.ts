@@ -68,6 +68,17 @@ t.test('tasks that stop within the turn of their cancel use no timer', async (t)
   t.equal(made, 0)
 })
 
+t.test('a close of tasks that stop within the turn of their cancel uses no timer for them', async (t) => {
+  const made: number[] = []
+  for (const count of [0, COUNT]) {
+    const app = await readyApp(t)
+    const tasks = Array.from({ length: count }, () => app.addTask((_, { signal }) => once(signal, 'abort')))
+    if (count > 0) await started(tasks[count - 1])
+    made.push(await resources('Timeout', () => app.close()))
+  }
+  t.equal(made[1], made[0])
+})
+
 t.test('leases of one ttl share one timer, and leave none behind', async (t) => {
   const app = await readyApp(t)
   const before = timers()
@@ -151,6 +162,30 @@ t.test('unused optional fields are not allocated', async (t) => {
   t.not(Task.peek(asked), undefined)
   t.same(Reflect.ownKeys(plain), [])
   await Promise.all([ended(plain), ended(asked)])
+})
+
+t.test('an ended task keeps its group, reason and progress, and no room for what it never had', async (t) => {
+  const app = await readyApp(t, { cancelTimeout: 5_000 })
+  const kept = (task: object): object | undefined => Task.peek(task as Task)
+  const { signal } = new AbortController()
+  const used = app.addTask(async (_app, task) => [task.signal, task.log], { name: 'used', ttl: 60_000, timeout: 60_000, log: app.log, signal })
+  const grouped = app.addTask(async () => {}, { name: 'grouped', group: 'a' })
+  const reporting = app.addTask(async (_app, task) => task.updateProgress(1), { name: 'reporting' })
+  const cancelled = app.addTask(async () => {}, { name: 'cancelled' })
+  cancelled.cancel('why')
+  await Promise.all([used, grouped, reporting, cancelled].map(ended))
+  t.equal(kept(used), undefined)
+  t.same([grouped, reporting, cancelled].map((task) => Object.keys(kept(task)!)), [['member'], ['progress'], ['reason']])
+
+  const all = app.addTask(async (_app, task) => {
+    task.updateProgress(1)
+    task.log.info('a line')
+    await once(task.signal, 'abort')
+    for (let i = 0; i < 3; i++) await nextTurn()
+  }, { name: 'all', group: 'a', ttl: 60_000, timeout: 60_000, log: app.log, signal })
+  await started(all)
+  t.ok(await app.cancelTask('all', 'why'))
+  t.same(Object.entries(kept(all)!).filter(([, value]) => value !== undefined).map(([name]) => name).sort(), ['member', 'progress', 'reason'])
 })
 
 t.test('a task that nobody awaits makes no promise but the one that follows its own', async (t) => {

@@ -123,7 +123,7 @@ export class Closing {
     const reason = new FST_ERR_TASKS_CLOSED()
     for (const task of tasks) Task.cancel(task, reason)
     // Most tasks stop within the immediate: a callback for each would be a fifth of the cost.
-    if (tasks.length > 0) await this.host.nextImmediate()
+    await this.host.nextImmediate()
     return await allEnded(tasks, this.host.cancelTimeout)
   }
 

@@ -1,5 +1,6 @@
-import t from 'tap'
-import { kTasksControlBackend, controlBackendOf } from '../../lib/shared/control-backend'
+import t, { type Test } from 'tap'
+import { kTasksControlBackend, controlBackendOf, type ControlBackend } from '../../lib/shared/control-backend'
+import { timers } from '../../lib/shared/timers'
 import { readyApp, untilAborted } from '../fixtures/app'
 
 t.test('an empty filter is refused, and cancels nothing', async (t) => {
@@ -34,4 +35,56 @@ t.test('if few tasks match, a page of the walk may be empty', async (t) => {
   app.addTask(untilAborted, { name: 'last' })
   const pages = [...controlBackendOf(app, kTasksControlBackend)!.live({ prefix: 'last' }) as Iterable<unknown[]>]
   t.same(pages.map(({ length }) => length), [0, 0, 1])
+})
+
+/** The number of immediates that a walk through 1,000 tasks takes where each look at the clock is 2 ms later, and of those looks. */
+async function walk (t: Test, act: (backend: ControlBackend) => unknown): Promise<{ immediates: number, looks: number }> {
+  const app = await readyApp(t)
+  for (let i = 0; i < 1_000; i++) app.addTask(Promise.resolve(i), { name: `t-${i}` })
+  await app.tasks.onIdle()
+  let now = 0
+  const clock = t.capture(performance, 'now', () => (now += 2))
+  const immediates = t.capture(timers, 'setImmediate', timers.setImmediate)
+  try {
+    await act(controlBackendOf(app, kTasksControlBackend)!)
+  } finally {
+    clock.restore()
+    immediates.restore()
+  }
+  return { immediates: immediates().length, looks: clock().length }
+}
+
+t.test('a walk in which nothing matches looks at the clock at each 128th task, and lets the event loop go on after 2 ms', async (t) => {
+  // One look at the begin of each slice, and two in it: at the second, 2 ms have passed. 1,000 tasks are three slices, and a rest.
+  t.same(await walk(t, async (backend) => await backend.list({ limit: 10, q: 'nothing' })), { immediates: 3, looks: 11 })
+})
+
+t.test('a walk ends with the page', async (t) => {
+  t.same(await walk(t, async (backend) => {
+    t.match(await backend.list({ limit: 10 }), { tasks: { length: 10 }, next: String })
+    t.match(await backend.list({ limit: 10, prefix: 't-9' }), { tasks: { length: 10 } })
+  }), { immediates: 0, looks: 2 })
+})
+
+t.test('tasks that no state has are not walked', async (t) => {
+  t.same(await walk(t, async (backend) => {
+    t.same(await backend.list({ limit: 10, states: ['failed', 'running'] }), { tasks: [], cursors: [], next: undefined })
+  }), { immediates: 0, looks: 0 })
+})
+
+t.test('tasks are cancelled 500 at a time', async (t) => {
+  const app = await readyApp(t)
+  const tasks = Array.from({ length: 1_000 }, (_, i) => app.addTask(untilAborted, { name: `t-${i}` }))
+  const pending: number[] = []
+  const { setImmediate } = timers
+  // Else a slow machine ends a slice before.
+  t.intercept(performance, 'now', { value: () => 0 })
+  t.intercept(timers, 'setImmediate', {
+    value: <T>(callback: (argument: T) => void, argument: T) => {
+      pending.push(tasks.filter(({ state }) => state === 'pending').length)
+      return setImmediate(callback, argument)
+    }
+  })
+  t.same(await controlBackendOf(app, kTasksControlBackend)!.cancelAll({ prefix: 't-' }), { cancelled: 1_000, remaining: [] })
+  t.same(pending, [500, 0, 0])
 })
