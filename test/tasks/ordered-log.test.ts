@@ -26,6 +26,15 @@ t.test('entries are read newest first, all or from a sequence number on', async 
   t.same([...logOf(0).log.newestFirst()], [])
 })
 
+t.test('entries are read oldest first behind a sequence number', async (t) => {
+  const { log, entries } = logOf(5)
+  t.same([...log.oldestFirst(0)], entries)
+  t.same([...log.oldestFirst(entries[2].sequence)], entries.slice(3))
+  t.same([...log.oldestFirst(entries[4].sequence)], [])
+  log.remove(entries[2])
+  t.same([...log.oldestFirst(entries[0].sequence)], [entries[1], ...entries.slice(3)])
+})
+
 t.test('a sequence number is not reused, and the cursor of a removed entry stays valid', async (t) => {
   const { log, entries } = logOf(100)
   for (const entry of entries.splice(10, 80)) log.remove(entry)
