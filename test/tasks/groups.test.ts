@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import type { Task, TaskOptions } from '../../index'
 import { controlBackendOf, kTasksControlBackend } from '../../lib/shared/control-backend'
+import { Task as InternalTask } from '../../lib/tasks/task'
 import { appWithTasks, ended, ignoresSignal, readyApp, started, untilAborted } from '../fixtures/app'
 
 const states = (tasks: Iterable<Task>): string[] => Array.from(tasks, ({ state }) => state)
@@ -234,6 +235,25 @@ t.test('limits may come when tasks run: they go on, and no other starts before e
   t.equal(tasks[3].state, 'running')
   for (const { open } of gates) open()
   await turns()
+})
+
+t.test('limits that come later leave a promise that was added last its place', async (t) => {
+  const app = await readyApp(t)
+  const waiting = app.addTask(ignoresSignal, { group: 'a' })
+  app.addTask(new Promise(() => {}), { group: 'a' })
+  app.defineTaskGroup('a', { concurrency: 1 })
+  await turns()
+  t.equal(waiting.state, 'pending')
+})
+
+t.test('a task that is cancelled while it waits for a place starts no other, and holds no async context', async (t) => {
+  const app = await readyApp(t)
+  app.defineTaskGroup('a', { concurrency: 1 })
+  const tasks = [1, 2, 3].map((n) => app.addTask(ignoresSignal, { name: `${n}`, group: 'a' }))
+  tasks[2].cancel()
+  await turns()
+  t.same(states(tasks), ['running', 'pending', 'cancelled'])
+  t.same(tasks.map((task) => InternalTask.peek(task as unknown as InternalTask)!.member!.parked?.constructor.name), [undefined, 'AsyncResource', undefined])
 })
 
 t.test('limits defined in the turn of the add apply, also to tasks that get a place before their immediate', async (t) => {
