@@ -348,11 +348,24 @@ t.test('looking for what is idle ends with the connections', async (t) => {
     }
   })
   const { app, open } = await listening(t, {}, tcp)
-  const [gone, left] = [open(), open()]
-  await Promise.all([once(gone, 'connect'), once(left, 'connect')])
+  const [gone, left, busy] = [open(), open(), open()]
+  busy.write(request('/slow'))
+  await Promise.all([once(gone, 'connect'), once(left, 'connect'), served(1)])
   gone.destroy()
   const never = await appWithTasks(t)
-  await Promise.all([closes(app), closes(never)])
+  const closed = Promise.all([closes(app), closes(never)])
+  await delay(60)
+  busy.destroy()
+  await closed
   while (running.size > 0) await delay(10)
   t.equal(running.size, 0)
+})
+
+t.test('a server is watched once', async (t) => {
+  const server = http.createServer()
+  const connections = new IdleConnections()
+  connections.watch({ server } as unknown as FastifyInstance)
+  const before = server.listenerCount('connection')
+  connections.watch({ server } as unknown as FastifyInstance)
+  t.equal(server.listenerCount('connection'), before)
 })
