@@ -173,8 +173,10 @@ t.test('an ended task keeps its group, reason and progress, and no room for what
   const reporting = app.addTask(async (_app, task) => task.updateProgress(1), { name: 'reporting' })
   const cancelled = app.addTask(async () => {}, { name: 'cancelled' })
   cancelled.cancel('why')
+  const unreasoned = app.addTask(async () => {}, { name: 'unreasoned' })
+  unreasoned.cancel()
   await Promise.all([used, grouped, reporting, cancelled].map(ended))
-  t.equal(kept(used), undefined)
+  for (const task of [used, unreasoned]) t.equal(kept(task), undefined)
   t.same([grouped, reporting, cancelled].map((task) => Object.keys(kept(task)!)), [['member'], ['progress'], ['reason']])
 
   const all = app.addTask(async (_app, task) => {

@@ -194,6 +194,14 @@ t.test('onIdle resolves when the app has closed', async (t) => {
   await nextTurn()
 })
 
+t.test("a 'wait' task that has ended and is kept is not waited for", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 30_000 })
+  await app.addTask(() => 1, { name: 'kept', onClose: 'wait' })
+  const since = Date.now()
+  await app.close()
+  t.ok(Date.now() - since < 10_000)
+})
+
 t.test('a task that was cancelled before is not given the time to finish, though it has onClose: wait', async (t) => {
   const app = await readyApp(t, { cancelTimeout: 20, closeTimeout: 30_000 })
   const task = app.addTask(ignoresSignal, { name: 'cancelled', onClose: 'wait' })

@@ -23,7 +23,16 @@ t.test('a task goes from pending through running to completed, with its times an
   t.equal(task.state, 'completed')
   t.equal(task.result, 42)
   t.equal(task.error, undefined)
-  t.ok(before <= task.createdAt && task.createdAt <= task.startedAt! && task.startedAt! <= task.endedAt!)
+  t.ok(before <= task.createdAt && task.createdAt <= task.startedAt! && task.startedAt! <= task.endedAt! && task.endedAt! <= Date.now())
+})
+
+t.test('a task that completes logs nothing, and its result is not looked into', async (t) => {
+  const { lines, logger } = logged()
+  const app = await readyApp(t, {}, { logger })
+  const before = lines.length
+  const result = { get stack () { return t.fail('the stack was read') }, get cause () { return t.fail('the cause was read') } }
+  await ended(app.addTask(() => result))
+  t.same(lines.slice(before), [])
 })
 
 t.test('the function gets the instance and the task, and the instance as this', async (t) => {
