@@ -8,7 +8,7 @@ t.test('an empty filter is refused, and cancels nothing', async (t) => {
   const task = app.addTask(untilAborted, { name: 'a' })
   const backend = controlBackendOf(app, kTasksControlBackend)!
   for (const filter of [{}, { process: 'p' }, { group: undefined }]) {
-    await t.rejects(backend.cancelAll(filter), { code: 'FST_ERR_TASK_INVALID_BODY', statusCode: 400 })
+    await t.rejects(backend.cancelAll(filter), { code: 'FST_ERR_TASK_INVALID_BODY', statusCode: 400, message: 'Invalid body: an empty filter would cancel all tasks' })
   }
   t.equal(task.endedAt, undefined)
 })
@@ -29,6 +29,29 @@ t.test('without tasks there are no pages', async (t) => {
   t.same([...controlBackendOf(app, kTasksControlBackend)!.live({}) as Iterable<unknown>], [])
 })
 
+t.test('a page of the walk through the live tasks holds 100, of the group that is asked for', async (t) => {
+  const app = await readyApp(t)
+  for (let i = 0; i < 250; i++) app.addTask(untilAborted, { group: i % 2 === 0 ? 'a' : 'b' })
+  const pages = (filter: object): number[] => Array.from(controlBackendOf(app, kTasksControlBackend)!.live(filter) as Iterable<unknown[]>, ({ length }) => length)
+  t.same(pages({}), [100, 100, 50])
+  t.same(pages({ group: 'a' }), [100, 25])
+})
+
+t.test('a cursor is the begin of the process id and a number', async (t) => {
+  const app = await readyApp(t)
+  for (const name of ['a', 'b']) app.addTask(untilAborted, { name })
+  const backend = controlBackendOf(app, kTasksControlBackend)!
+  const { next } = await backend.list({ limit: 1 })
+  t.equal(next, `${backend.processId!.slice(0, 8)}.2`)
+  for (const after of [next!.replace('.', '.x'), `${next}x`, next!.replace('.', '.0')]) await t.rejects(async () => await backend.list({ limit: 1, after }), { code: 'FST_ERR_TASK_INVALID_CURSOR' })
+})
+
+t.test('only the snapshot of a failed task has an error', async (t) => {
+  const app = await readyApp(t)
+  app.addTask(untilAborted, { name: 'a' })
+  t.equal((await controlBackendOf(app, kTasksControlBackend)!.get('a')).error, undefined)
+})
+
 t.test('if few tasks match, a page of the walk may be empty', async (t) => {
   const app = await readyApp(t)
   for (let i = 0; i < 2_500; i++) app.addTask(untilAborted)
@@ -40,7 +63,7 @@ t.test('if few tasks match, a page of the walk may be empty', async (t) => {
 /** The number of immediates that a walk through 1,000 tasks takes where each look at the clock is 2 ms later, and of those looks. */
 async function walk (t: Test, act: (backend: ControlBackend) => unknown): Promise<{ immediates: number, looks: number }> {
   const app = await readyApp(t)
-  for (let i = 0; i < 1_000; i++) app.addTask(Promise.resolve(i), { name: `t-${i}` })
+  for (let i = 0; i < 1_000; i++) app.addTask(Promise.resolve(i), { name: `t-${i}`, group: i === 0 ? 'first' : undefined })
   await app.tasks.onIdle()
   let now = 0
   const clock = t.capture(performance, 'now', () => (now += 2))
@@ -64,6 +87,19 @@ t.test('a walk ends with the page', async (t) => {
     t.match(await backend.list({ limit: 10 }), { tasks: { length: 10 }, next: String })
     t.match(await backend.list({ limit: 10, prefix: 't-9' }), { tasks: { length: 10 } })
   }), { immediates: 0, looks: 2 })
+})
+
+t.test('a page that a slice has filled has a next if more match', async (t) => {
+  await walk(t, async (backend) => {
+    t.match(await backend.list({ limit: 10, prefix: 't-99' }), { tasks: { length: 10 }, next: String })
+    t.match(await backend.list({ limit: 11, prefix: 't-99' }), { tasks: { length: 11 }, next: undefined })
+  })
+})
+
+t.test('of a group only its own tasks are walked', async (t) => {
+  t.same(await walk(t, async (backend) => {
+    t.match(await backend.list({ limit: 10, group: 'first' }), { tasks: [{ name: 't-0' }] })
+  }), { immediates: 0, looks: 1 })
 })
 
 t.test('tasks that no state has are not walked', async (t) => {
