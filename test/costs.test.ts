@@ -1,12 +1,13 @@
 /** What tasks cost, as far as it can be counted: benchmarks/ has what only a clock can tell. */
 import { createHook } from 'node:async_hooks'
-import { getEventListeners, once } from 'node:events'
+import { EventEmitter, getEventListeners, once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext, runInThisContext } from 'node:vm'
 import mqemitter from 'mqemitter'
 import t from 'tap'
 import { Task } from '../lib/tasks/task'
+import { runChannel } from '../lib/tasks/tracing'
 import { ignoresSignal, ended, readyApp, started } from './fixtures/app'
 
 const COUNT = 100
@@ -235,6 +236,15 @@ t.test('code for tasks stays optimised through garbage collections that find no 
     collectGarbage()
   }
   t.ok(isOptimized(read))
+})
+
+t.test('a run that nobody traces and an event that nobody listens to are not published', async (t) => {
+  const app = await readyApp(t)
+  const traced = countCalls(Object.getPrototypeOf(runChannel.start), ['runStores'])
+  const heard = countCalls(EventEmitter.prototype, ['rawListeners'], (emitter) => emitter === app.tasks ? 1 : 0)
+  await app.addTask(async (_app, task) => task.updateProgress(1))
+  t.equal(traced(), 0)
+  t.equal(heard(), 0)
 })
 
 t.test('a task reads the clock when it is added, starts and ends', async (t) => {
