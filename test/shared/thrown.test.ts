@@ -65,6 +65,18 @@ t.test('where the error cannot be serialized either, its text is logged', async 
   }
 })
 
+t.test('an error that says the same has the code', async (t) => {
+  const { lines, logger } = logged()
+  const original = Object.assign(new Error('boom'), { code: 'E_BOOM' })
+  const err = (error: Error & { code?: string }): object => {
+    if (error === original) throw new Error('no')
+    return { message: error.message, code: error.code }
+  }
+  const app = await readyApp(t, {}, { logger: { ...logger as object, serializers: { err } as {} } })
+  await ended(app.addTask(() => { throw original }, { name: 'a' }))
+  t.match(lines.filter(({ level }) => level === 50), [{ task: 'a', err: { message: 'boom', code: 'E_BOOM' } }])
+})
+
 t.test('a logger that always throws disturbs nobody', async (t) => {
   const fail = (): never => { throw new Error('no logger') }
   const log = { child: fail, debug: fail, info: fail, warn: fail, error: fail } as any
