@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { childOf, describeThrown, isAbortError, logLine, logThrown, releaseFrames } from '../../lib/shared/thrown'
+import { childOf, describeThrown, isAbortError, logLine, logRejectionOf, logThrown, releaseFrames } from '../../lib/shared/thrown'
 import { appWithTasks, ended, ignoresSignal, logged, readyApp, untilAborted } from '../fixtures/app'
+import { fakeLog } from '../fixtures/log'
 
 const hostile = { get message () { throw new Error('no message') }, get name () { throw new Error('no name') } }
 
@@ -98,6 +99,10 @@ t.test('the stacks of an error and its causes are read once, whatever they are',
   cyclic.cause = cyclic
   for (const thrown of [undefined, null, 'a text', cyclic, { get stack () { throw new Error('no') } }, Object.assign(new Error('a'), { stack: undefined, cause: make('c') })]) releaseFrames(thrown)
   t.same(read, [])
+})
+
+t.test('of what is no promise no method is called', async (t) => {
+  logRejectionOf({ then: () => t.fail('then was called'), catch: () => t.fail('catch was called') }, fakeLog().log, 'a line')
 })
 
 t.test('anything thrown can be described', async (t) => {
