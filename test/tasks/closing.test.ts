@@ -4,6 +4,13 @@ import t from 'tap'
 import type { Task } from '../../index'
 import { appWithTasks, ended, ignoresSignal, logged, readyApp, started, untilAborted } from '../fixtures/app'
 
+t.test("a 'wait' task with a ttl expires while the app does not close", async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilAborted, { ttl: 5, onClose: 'wait' })
+  await Promise.allSettled([task])
+  t.match(task.error, { code: 'FST_ERR_TASK_EXPIRED' })
+})
+
 t.test("a 'wait' task with a ttl does not expire once closing has begun, and may be renewed", async (t) => {
   const app = await readyApp(t, { closeTimeout: 5_000 })
   const task = app.addTask(async () => { await delay(200); return 'done' }, { ttl: 40, onClose: 'wait' })
