@@ -204,6 +204,15 @@ t.test('a task that nobody awaits makes no promise but the one that follows its 
   t.equal(Math.round((made - waiting) / COUNT), 2)
 })
 
+t.test('the first await of a pending task makes one promise, and each its own', async (t) => {
+  const app = await readyApp(t)
+  const tasks = Array.from({ length: COUNT }, () => app.addTask(async () => {}))
+  const counting = await resources('PROMISE', () => {})
+  const made = await resources('PROMISE', () => { for (const task of tasks) task.then(() => {}) })
+  t.equal(made - counting, 2 * COUNT)
+  await Promise.all(tasks)
+})
+
 t.test('a cancel that is waited for makes one promise', async (t) => {
   const app = await readyApp(t)
   const tasks = Array.from({ length: COUNT }, () => app.addTask(async () => {}))
