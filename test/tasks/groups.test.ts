@@ -411,6 +411,21 @@ t.test('onIdle resolves when no task is live, including those added meanwhile, a
   t.equal(app.tasks.live, 0)
 })
 
+t.test('onIdle of all tasks counts one that is added by what awaited the last', async (t) => {
+  const app = await readyApp(t)
+  const { gates, work } = gate()
+  const first = app.addTask(work)
+  let idle = false
+  const wait = app.tasks.onIdle().then(() => { idle = true })
+  first.then(() => { app.addTask(work) })
+  await turns()
+  gates[0].open()
+  await turns()
+  t.notOk(idle)
+  gates[1].open()
+  await wait
+})
+
 t.test('a group that is empty for a moment and then used again is not removed', async (t) => {
   const app = await readyApp(t)
   const first = app.addTask(ignoresSignal, { name: 'a', group: 'a' })
