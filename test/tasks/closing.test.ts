@@ -128,6 +128,16 @@ t.test("code that awaits the last 'wait' task may add another, a function or a p
   t.same(steps, ['function', 'promise'])
 })
 
+t.test("a close ends with the last 'wait' task, and not with closeTimeout", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 20_000 })
+  const task = app.addTask(() => delay(20), { onClose: 'wait' })
+  await started(task)
+  const start = performance.now()
+  await app.close()
+  t.equal(task.state, 'completed')
+  t.ok(performance.now() - start < 10_000)
+})
+
 t.test('further steps share what is left of closeTimeout', async (t) => {
   const app = await readyApp(t, { closeTimeout: 150, cancelTimeout: 1_000 })
   let steps = 0
