@@ -9,7 +9,7 @@ Object.assign(process.env, {
   PROPERTY_SEED: '1',
   TAP_INVERT: '1',
   TAP_GREP: [
-    'in a real browser', 'two seconds of hostile input', 'leads to an unhandledRejection', '^20,000 live tasks', 'among many tasks', 'beside 100,000 tasks',
+    'in a real browser', 'two seconds of hostile input', 'leads to an unhandledRejection', '^20,000 live tasks', 'fifty thousand a round', 'among many tasks', 'beside 100,000 tasks',
     'however many tasks are live', 'however long the kernel', '^300 WebSocket clients', '^a store that falls silent', '^the bundled page is the one'
   ].join('|'),
   TAP_TIMEOUT: '10',
@@ -19,7 +19,7 @@ Object.assign(process.env, {
 
 // Without the page, which is tested in a browser, but for its model; without what tests starting real processes and stores.
 const MUTATED = ['index.ts', 'lib/**/*.ts', '!lib/control/dashboard/{assets,page/!(model)/**/*,page/*}.ts']
-const TESTS = ['test/{properties,index,security}.test.js', 'test/{tasks,shared}/*.test.js', 'test/control/!(dashboard-browser|dashboard-axe).test.js',
+const TESTS = ['test/{properties,index,security,costs,leaks}.test.js', 'test/{tasks,shared}/*.test.js', 'test/control/!(dashboard-browser|dashboard-axe).test.js',
   'test/jobs/!(closing|*postgres|*redis).test.js', 'test/processes/!(processes|redis).test.js']
 
 export default {

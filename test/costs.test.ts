@@ -1,12 +1,13 @@
 /** What tasks cost, as far as it can be counted: benchmarks/ has what only a clock can tell. */
 import { createHook } from 'node:async_hooks'
-import { getEventListeners, once } from 'node:events'
+import { EventEmitter, getEventListeners, once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext, runInThisContext } from 'node:vm'
 import mqemitter from 'mqemitter'
 import t from 'tap'
 import { Task } from '../lib/tasks/task'
+import { runChannel } from '../lib/tasks/tracing'
 import { ignoresSignal, ended, readyApp, started } from './fixtures/app'
 
 const COUNT = 100
@@ -66,6 +67,17 @@ t.test('tasks that stop within the turn of their cancel use no timer', async (t)
   const made = await resources('Timeout', async () => outcomes.push(...await Promise.all(tasks.map(({ name }) => app.cancelTask(name)))))
   t.same(outcomes, tasks.map(() => true))
   t.equal(made, 0)
+})
+
+t.test('a close of tasks that stop within the turn of their cancel uses no timer for them', async (t) => {
+  const made: number[] = []
+  for (const count of [0, COUNT]) {
+    const app = await readyApp(t)
+    const tasks = Array.from({ length: count }, () => app.addTask((_, { signal }) => once(signal, 'abort')))
+    if (count > 0) await started(tasks[count - 1])
+    made.push(await resources('Timeout', () => app.close()))
+  }
+  t.equal(made[1], made[0])
 })
 
 t.test('leases of one ttl share one timer, and leave none behind', async (t) => {
@@ -153,6 +165,32 @@ t.test('unused optional fields are not allocated', async (t) => {
   await Promise.all([ended(plain), ended(asked)])
 })
 
+t.test('an ended task keeps its group, reason and progress, and no room for what it never had', async (t) => {
+  const app = await readyApp(t, { cancelTimeout: 5_000 })
+  const kept = (task: object): object | undefined => Task.peek(task as Task)
+  const { signal } = new AbortController()
+  const used = app.addTask(async (_app, task) => [task.signal, task.log], { name: 'used', ttl: 60_000, timeout: 60_000, log: app.log, signal })
+  const grouped = app.addTask(async () => {}, { name: 'grouped', group: 'a' })
+  const reporting = app.addTask(async (_app, task) => task.updateProgress(1), { name: 'reporting' })
+  const cancelled = app.addTask(async () => {}, { name: 'cancelled' })
+  cancelled.cancel('why')
+  const unreasoned = app.addTask(async () => {}, { name: 'unreasoned' })
+  unreasoned.cancel()
+  await Promise.all([used, grouped, reporting, cancelled].map(ended))
+  for (const task of [used, unreasoned]) t.equal(kept(task), undefined)
+  t.same([grouped, reporting, cancelled].map((task) => Object.keys(kept(task)!)), [['member'], ['progress'], ['reason']])
+
+  const all = app.addTask(async (_app, task) => {
+    task.updateProgress(1)
+    task.log.info('a line')
+    await once(task.signal, 'abort')
+    for (let i = 0; i < 3; i++) await nextTurn()
+  }, { name: 'all', group: 'a', ttl: 60_000, timeout: 60_000, log: app.log, signal })
+  await started(all)
+  t.ok(await app.cancelTask('all', 'why'))
+  t.same(Object.entries(kept(all)!).filter(([, value]) => value !== undefined).map(([name]) => name).sort(), ['member', 'progress', 'reason'])
+})
+
 t.test('a task that nobody awaits makes no promise but the one that follows its own', async (t) => {
   const app = await readyApp(t)
   const work = async (): Promise<void> => {}
@@ -164,6 +202,15 @@ t.test('a task that nobody awaits makes no promise but the one that follows its 
   t.equal(app.tasks.size, 0)
   // Rounded: on a busy machine the runner makes a few more.
   t.equal(Math.round((made - waiting) / COUNT), 2)
+})
+
+t.test('the first await of a pending task makes one promise, and each its own', async (t) => {
+  const app = await readyApp(t)
+  const tasks = Array.from({ length: COUNT }, () => app.addTask(async () => {}))
+  const counting = await resources('PROMISE', () => {})
+  const made = await resources('PROMISE', () => { for (const task of tasks) task.then(() => {}) })
+  t.equal(made - counting, 2 * COUNT)
+  await Promise.all(tasks)
 })
 
 t.test('a cancel that is waited for makes one promise', async (t) => {
@@ -198,6 +245,15 @@ t.test('code for tasks stays optimised through garbage collections that find no 
     collectGarbage()
   }
   t.ok(isOptimized(read))
+})
+
+t.test('a run that nobody traces and an event that nobody listens to are not published', async (t) => {
+  const app = await readyApp(t)
+  const traced = countCalls(Object.getPrototypeOf(runChannel.start), ['runStores'])
+  const heard = countCalls(EventEmitter.prototype, ['rawListeners'], (emitter) => emitter === app.tasks ? 1 : 0)
+  await app.addTask(async (_app, task) => task.updateProgress(1))
+  t.equal(traced(), 0)
+  t.equal(heard(), 0)
 })
 
 t.test('a task reads the clock when it is added, starts and ends', async (t) => {

@@ -28,13 +28,13 @@ export const abortSignal: OptionCheck = ['an AbortSignal',
 
 /** Whether it is an object with these methods, which are not called. */
 export function hasMethods (value: any, ...methods: string[]): boolean {
-  return typeof value === 'object' && value !== null && methods.every((method) => has(value, method, 'function'))
+  return typeof value === 'object' && methods.every((method) => has(value, method, 'function'))
 }
 
 function has (value: any, member: string, type: 'function' | 'boolean'): boolean {
   try {
     return typeof value[member] === type // eslint-disable-line valid-typeof -- it is one of two
-  } catch { // A getter of it has thrown.
+  } catch { // It is null, or a getter of it has thrown.
     return false
   }
 }

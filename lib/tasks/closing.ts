@@ -100,7 +100,7 @@ export class Closing {
 
   /** Cancels those that may not finish. @returns those that have not stopped within `cancelTimeout` */
   private async cancelOthers (): Promise<Task[]> {
-    if (this.#phase === 'open') this.#phase = this.#waiting > 0 ? 'finishing' : 'closed'
+    this.#phase = this.#waiting > 0 ? 'finishing' : 'closed'
     return await this.cancel(this.host.liveTasks.filter((task) => !this.mayFinish(task)))
   }
 
@@ -108,7 +108,7 @@ export class Closing {
   private async finish (): Promise<Task[]> {
     // One that was cancelled before has had its time.
     const isFinishing = this.host.liveTasks.some((task) => this.mayFinish(task) && Task.stateOf(task) !== CANCELLING)
-    if (this.#waiting > 0 && isFinishing) await within(this.host.closeTimeout, (done) => { this.#onNoneWaiting = done })
+    if (isFinishing) await within(this.host.closeTimeout, (done) => { this.#onNoneWaiting = done })
     this.#phase = 'closed'
     return await this.cancel(this.host.liveTasks.filter((task) => this.mayFinish(task)))
   }
@@ -123,7 +123,7 @@ export class Closing {
     const reason = new FST_ERR_TASKS_CLOSED()
     for (const task of tasks) Task.cancel(task, reason)
     // Most tasks stop within the immediate: a callback for each would be a fifth of the cost.
-    if (tasks.length > 0) await this.host.nextImmediate()
+    await this.host.nextImmediate()
     return await allEnded(tasks, this.host.cancelTimeout)
   }
 

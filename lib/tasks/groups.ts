@@ -85,7 +85,6 @@ export class TaskGroup {
   release (member: GroupMember): void {
     member.parked = undefined
     if (member.hasPlace) {
-      member.hasPlace = false
       this.#places--
       this.promote()
     } else {

@@ -28,8 +28,9 @@ class Connections {
     server.on('session', (session: Http2Session) => keep(this.#sessions, session))
   }
 
+  /** After {@link endIdle}: a handshake is destroyed by then, and a session has a socket. */
   get isDone (): boolean {
-    return !this.server.listening && this.#sockets.size + this.#handshakes.size + this.#sessions.size === 0
+    return !this.server.listening && this.#sockets.size === 0
   }
 
   /** Once the server has stopped to listen. */

@@ -90,10 +90,8 @@ export function checkProgress (value: unknown): TaskProgress {
 function copyJsonObject (value: unknown): Record<string, unknown> | undefined {
   try {
     const copy = JSON.parse(JSON.stringify(value))
-    return typeof copy === 'object' && copy !== null && !Array.isArray(copy) ? freeze(copy) : undefined
-  } catch { // undefined, a function, a cycle, a BigInt, a toJSON that throws
-    return undefined
-  }
+    return typeof copy === 'object' && !Array.isArray(copy) ? freeze(copy) : undefined
+  } catch {} // null, undefined, a function, a cycle, a BigInt, a toJSON that throws
 }
 
 /** Whoever reads it could write it otherwise. */

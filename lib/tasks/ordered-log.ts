@@ -55,7 +55,7 @@ export class OrderedLog<T extends object> {
     if (length === 0 || sequence > this.sequenceAt(length - 1)) return length
     // The numbers rise by one or more: without gaps, both bounds are the index.
     let low = Math.max(0, length - 1 - (this.sequenceAt(length - 1) - sequence))
-    let high = Math.min(length - 1, Math.max(0, sequence - this.sequenceAt(0)))
+    let high = Math.min(length - 1, sequence - this.sequenceAt(0))
     while (low < high) {
       const middle = (low + high) >>> 1
       if (this.sequenceAt(middle) < sequence) low = middle + 1

@@ -1,5 +1,5 @@
 import type { TaskState } from '../../types/task'
-import { CANCELLING, COMPLETED, PENDING, RUNNING } from './status'
+import { CANCELLING, PENDING, RUNNING } from './status'
 
 /** How many tasks there are in each state, and who waits until none is live. */
 export class Tally {
@@ -30,7 +30,7 @@ export class Tally {
   move (from: number, to: number): void {
     this.#counts[from]--
     this.#counts[to]++
-    if (to >= COMPLETED && this.#idle !== undefined && this.live === 0) this.settleWhenStillIdle(this.#idle)
+    if (this.#idle !== undefined && this.live === 0) this.settleWhenStillIdle()
   }
 
   /** An ended task is forgotten. */
@@ -49,11 +49,12 @@ export class Tally {
     return this.#idle.promise
   }
 
-  private async settleWhenStillIdle (idle: { resolve: () => void }): Promise<void> {
+  private async settleWhenStillIdle (): Promise<void> {
     // Whoever awaited the last task may add another.
     await this.nextImmediate()
-    if (this.live > 0 || this.#idle !== idle) return
+    if (this.live > 0) return
+    // Undefined if tasks have ended twice in this immediate.
+    this.#idle?.resolve()
     this.#idle = undefined
-    idle.resolve()
   }
 }

@@ -178,7 +178,7 @@ function fail (task: Task<any>, error: unknown): void {
 }
 
 function isReason (task: Task<any>, error: unknown): boolean {
-  const reason = Task.peek(task)?.reason
+  const { reason } = Task.extrasOf(task)
   return reason !== undefined && Object.is(error, reason)
 }
 

@@ -31,7 +31,13 @@ t.test('the error of a cancel is an AbortError with the reason as its cause', as
     t.equal(error.name, 'AbortError')
     t.equal(error.cause, cause)
   }
-  t.equal(new errors.FST_ERR_TASKS_CLOSED().name, 'AbortError')
+  for (const error of [new errors.FST_ERR_TASKS_CLOSED(), new errors.FST_ERR_TASK_CANCEL_REQUESTED(), new errors.FST_ERR_JOB_EXPIRED('a')]) t.equal(error.name, 'AbortError')
+})
+
+t.test('the processes that did not answer are listed', async (t) => {
+  const error = new errors.FST_ERR_TASK_OUT_OF_REACH('a', 'p1', 'p2')
+  t.equal(error.message, "Task 'a' was not found, but these processes did not answer: p1, p2")
+  t.same(error.missing, ['p1', 'p2'])
 })
 
 t.test('a wrong value is a TypeError', async (t) => {

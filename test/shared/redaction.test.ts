@@ -39,6 +39,19 @@ t.test('an error of the store keeps the members that say where it comes from', a
   t.equal(redactError(Object.assign(new Error('x'), { stack: undefined })).stack, 'Error: x')
 })
 
+t.test('nothing but a secret is redacted, and of a URL with one all but its scheme', async (t) => {
+  t.equal(redactUrls('at postgresql://h/db?user=x&password=Hidden, and http://h/a'), 'at postgresql://[redacted] and http://h/a')
+  t.equal(redactOption('limiter', "'a text'"), "'a text'")
+  t.equal(redactOption('connection', "{ host: 'a host' }"), "{ host: 'a host' }")
+})
+
+t.test('the copy of an error has its whole trace, and may be changed', async (t) => {
+  const error = new TypeError('no')
+  const copy = redactError(error)
+  t.equal(copy.stack, error.stack)
+  t.match(Object.getOwnPropertyDescriptor(copy, 'name'), { value: 'TypeError', configurable: true, writable: true })
+})
+
 t.test('text that a client may have sent is clipped', async (t) => {
   t.equal(clip('a'.repeat(200)), 'a'.repeat(200))
   t.equal(clip('a'.repeat(201)), `${'a'.repeat(200)}…`)

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { childOf, describeThrown, isAbortError, logLine, logThrown, releaseFrames } from '../../lib/shared/thrown'
+import { childOf, describeThrown, isAbortError, logLine, logRejectionOf, logThrown, releaseFrames } from '../../lib/shared/thrown'
 import { appWithTasks, ended, ignoresSignal, logged, readyApp, untilAborted } from '../fixtures/app'
+import { fakeLog } from '../fixtures/log'
 
 const hostile = { get message () { throw new Error('no message') }, get name () { throw new Error('no name') } }
 
@@ -65,6 +66,18 @@ t.test('where the error cannot be serialized either, its text is logged', async 
   }
 })
 
+t.test('an error that says the same has the code', async (t) => {
+  const { lines, logger } = logged()
+  const original = Object.assign(new Error('boom'), { code: 'E_BOOM' })
+  const err = (error: Error & { code?: string }): object => {
+    if (error === original) throw new Error('no')
+    return { message: error.message, code: error.code }
+  }
+  const app = await readyApp(t, {}, { logger: { ...logger as object, serializers: { err } as {} } })
+  await ended(app.addTask(() => { throw original }, { name: 'a' }))
+  t.match(lines.filter(({ level }) => level === 50), [{ task: 'a', err: { message: 'boom', code: 'E_BOOM' } }])
+})
+
 t.test('a logger that always throws disturbs nobody', async (t) => {
   const fail = (): never => { throw new Error('no logger') }
   const log = { child: fail, debug: fail, info: fail, warn: fail, error: fail } as any
@@ -86,6 +99,10 @@ t.test('the stacks of an error and its causes are read once, whatever they are',
   cyclic.cause = cyclic
   for (const thrown of [undefined, null, 'a text', cyclic, { get stack () { throw new Error('no') } }, Object.assign(new Error('a'), { stack: undefined, cause: make('c') })]) releaseFrames(thrown)
   t.same(read, [])
+})
+
+t.test('of what is no promise no method is called', async (t) => {
+  logRejectionOf({ then: () => t.fail('then was called'), catch: () => t.fail('catch was called') }, fakeLog().log, 'a line')
 })
 
 t.test('anything thrown can be described', async (t) => {

@@ -2,7 +2,14 @@ import { once } from 'node:events'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { Task } from '../../index'
-import { appWithTasks, ended, ignoresSignal, readyApp, started, untilAborted } from '../fixtures/app'
+import { appWithTasks, ended, ignoresSignal, logged, readyApp, started, untilAborted } from '../fixtures/app'
+
+t.test("a 'wait' task with a ttl expires while the app does not close", async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilAborted, { ttl: 5, onClose: 'wait' })
+  await Promise.allSettled([task])
+  t.match(task.error, { code: 'FST_ERR_TASK_EXPIRED' })
+})
 
 t.test("a 'wait' task with a ttl does not expire once closing has begun, and may be renewed", async (t) => {
   const app = await readyApp(t, { closeTimeout: 5_000 })
@@ -63,7 +70,7 @@ t.test("a 'wait' task may add a second step while the app closes, and others may
     await once(app.tasks, 'end')
     t.throws(() => app.addTask(() => 1), { code: 'FST_ERR_TASKS_CLOSED' })
     t.throws(() => app.addTask(() => 1, { onClose: 'cancel' }), { code: 'FST_ERR_TASKS_CLOSED' })
-    second = app.addTask(() => delay(20, 'second'), { onClose: 'wait' })
+    second = app.addTask(() => delay(20, 'second'), { onClose: 'wait', ttl: 60_000 })
     return 'first'
   }, { onClose: 'wait' })
   const other = app.addTask(untilAborted)
@@ -72,6 +79,39 @@ t.test("a 'wait' task may add a second step while the app closes, and others may
   t.equal(first.result, 'first')
   t.equal(second!.result, 'second')
   t.throws(() => app.addTask(() => 1, { onClose: 'wait' }), { code: 'FST_ERR_TASKS_CLOSED' })
+})
+
+t.test('the lease of a task that is cancelled on close expires while hooks take their time', async (t) => {
+  const app = await appWithTasks(t, { closeTimeout: 5_000 })
+  const task = app.addTask(untilAborted, { ttl: 5 })
+  app.addHook('preClose', async () => { await ended(task) })
+  await app.ready()
+  await started(task)
+  await app.close()
+  t.match(task.error, { code: 'FST_ERR_TASK_EXPIRED' })
+})
+
+t.test("once requests have had closeTimeout no 'wait' task is added unless one is live", async (t) => {
+  const app = await appWithTasks(t, { closeTimeout: 5 })
+  const task = app.addTask(untilAborted)
+  app.addHook('preClose', async () => {
+    await ended(task)
+    t.throws(() => app.addTask(ignoresSignal, { onClose: 'wait' }), { code: 'FST_ERR_TASKS_CLOSED' })
+  })
+  await app.ready()
+  await app.close()
+  t.equal(app.tasks.live, 0)
+})
+
+t.test('a task that stops late, while others finish, is not reported as still running', async (t) => {
+  const { lines, logger } = logged('warn')
+  const app = await readyApp(t, { cancelTimeout: 5, closeTimeout: 5_000 }, { logger })
+  const late = app.addTask(() => delay(50), { name: 'late' })
+  const finishing = app.addTask(async () => { await ended(late); await delay(5) }, { onClose: 'wait' })
+  await started(finishing)
+  await app.close()
+  t.equal(finishing.state, 'completed')
+  t.same(lines, [])
 })
 
 t.test("code that awaits the last 'wait' task may add another, a function or a promise", async (t) => {
@@ -86,6 +126,16 @@ t.test("code that awaits the last 'wait' task may add another, a function or a p
   await app.close()
   await chain
   t.same(steps, ['function', 'promise'])
+})
+
+t.test("a close ends with the last 'wait' task, and not with closeTimeout", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 20_000 })
+  const task = app.addTask(() => delay(20), { onClose: 'wait' })
+  await started(task)
+  const start = performance.now()
+  await app.close()
+  t.equal(task.state, 'completed')
+  t.ok(performance.now() - start < 10_000)
 })
 
 t.test('further steps share what is left of closeTimeout', async (t) => {
@@ -159,6 +209,14 @@ t.test('onIdle resolves when the app has closed', async (t) => {
   await ended(task)
   app.tasks.on('end', ignoresSignal)
   await nextTurn()
+})
+
+t.test("a 'wait' task that has ended and is kept is not waited for", async (t) => {
+  const app = await readyApp(t, { closeTimeout: 30_000 })
+  await app.addTask(() => 1, { name: 'kept', onClose: 'wait' })
+  const since = Date.now()
+  await app.close()
+  t.ok(Date.now() - since < 10_000)
 })
 
 t.test('a task that was cancelled before is not given the time to finish, though it has onClose: wait', async (t) => {

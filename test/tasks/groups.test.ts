@@ -1,11 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import type { Task, TaskOptions } from '../../index'
 import { controlBackendOf, kTasksControlBackend } from '../../lib/shared/control-backend'
+import { Task as InternalTask } from '../../lib/tasks/task'
 import { appWithTasks, ended, ignoresSignal, readyApp, started, untilAborted } from '../fixtures/app'
 
 const states = (tasks: Iterable<Task>): string[] => Array.from(tasks, ({ state }) => state)
+
+async function groupsOf (app: FastifyInstance): Promise<string[]> {
+  return (await controlBackendOf(app, kTasksControlBackend)!.summary()).groups.map(({ group }) => group)
+}
 
 /** Lets what was scheduled happen: immediates that make immediates, too. */
 async function turns (count = 5): Promise<void> {
@@ -231,6 +237,25 @@ t.test('limits may come when tasks run: they go on, and no other starts before e
   await turns()
 })
 
+t.test('limits that come later leave a promise that was added last its place', async (t) => {
+  const app = await readyApp(t)
+  const waiting = app.addTask(ignoresSignal, { group: 'a' })
+  app.addTask(new Promise(() => {}), { group: 'a' })
+  app.defineTaskGroup('a', { concurrency: 1 })
+  await turns()
+  t.equal(waiting.state, 'pending')
+})
+
+t.test('a task that is cancelled while it waits for a place starts no other, and holds no async context', async (t) => {
+  const app = await readyApp(t)
+  app.defineTaskGroup('a', { concurrency: 1 })
+  const tasks = [1, 2, 3].map((n) => app.addTask(ignoresSignal, { name: `${n}`, group: 'a' }))
+  tasks[2].cancel()
+  await turns()
+  t.same(states(tasks), ['running', 'pending', 'cancelled'])
+  t.same(tasks.map((task) => InternalTask.peek(task as unknown as InternalTask)!.member!.parked?.constructor.name), [undefined, 'AsyncResource', undefined])
+})
+
 t.test('limits defined in the turn of the add apply, also to tasks that get a place before their immediate', async (t) => {
   const app = await readyApp(t)
   const { gates, work } = gate()
@@ -267,7 +292,7 @@ for (const [title, group, limits, code] of [
   t.test(`defineTaskGroup refuses ${title}, and defines nothing`, async (t) => {
     const app = await readyApp(t)
     t.throws(() => app.defineTaskGroup(group, limits), { code })
-    t.same((await controlBackendOf(app, kTasksControlBackend)!.summary()).groups, [])
+    t.same(await groupsOf(app), [])
     app.defineTaskGroup('a')
   })
 }
@@ -386,6 +411,21 @@ t.test('onIdle resolves when no task is live, including those added meanwhile, a
   t.equal(app.tasks.live, 0)
 })
 
+t.test('onIdle of all tasks counts one that is added by what awaited the last', async (t) => {
+  const app = await readyApp(t)
+  const { gates, work } = gate()
+  const first = app.addTask(work)
+  let idle = false
+  const wait = app.tasks.onIdle().then(() => { idle = true })
+  first.then(() => { app.addTask(work) })
+  await turns()
+  gates[0].open()
+  await turns()
+  t.notOk(idle)
+  gates[1].open()
+  await wait
+})
+
 t.test('a group that is empty for a moment and then used again is not removed', async (t) => {
   const app = await readyApp(t)
   const first = app.addTask(ignoresSignal, { name: 'a', group: 'a' })
@@ -396,6 +436,29 @@ t.test('a group that is empty for a moment and then used again is not removed', 
   await idle
   await turns()
   t.ok(app.getTasks({ group: 'a' })[0] === second)
+})
+
+t.test('a group without limits goes with its last task, and one with limits stays', async (t) => {
+  const app = await readyApp(t)
+  app.defineTaskGroup('limited', { concurrency: 1 })
+  for (const group of ['a', 'limited']) await app.addTask(() => 1, { name: group, group })
+  t.same(await groupsOf(app), ['limited', 'a'])
+  app.purgeTasks()
+  t.same(await groupsOf(app), ['limited'])
+  t.throws(() => app.defineTaskGroup('limited'), { code: 'FST_ERR_TASK_GROUP_ALREADY_DEFINED' })
+  app.addTask(() => 1, { group: 'a' })
+  await app.tasks.onIdle('a')
+  t.same(await groupsOf(app), ['limited'], 'once nobody waits for it any more')
+})
+
+t.test('a wait for a group that has gone leaves the next one of its name alone', async (t) => {
+  const app = await readyApp(t)
+  await app.addTask(() => 1, { name: 'kept', group: 'a' })
+  const idle = app.tasks.onIdle('a')
+  app.purgeTasks()
+  app.addTask(ignoresSignal, { name: 'next', group: 'a' })
+  await idle
+  t.same(app.getTasks({ group: 'a' }).map(({ name }) => name), ['next'])
 })
 
 t.test('onIdle counts pending tasks, and those that a listener of end adds', async (t) => {

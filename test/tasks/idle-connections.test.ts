@@ -12,6 +12,7 @@ import tls from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { timers } from '../../lib/shared/timers'
+import { IdleConnections } from '../../lib/tasks/idle-connections'
 import { appWithTasks } from '../fixtures/app'
 import { cert, key } from '../fixtures/certificate'
 
@@ -162,6 +163,11 @@ async function listening (t: Test, server: object, listen: (address: any) => Soc
   return { app, open }
 }
 
+/** Not `once`: where the server has not read what was sent, there is an error before. */
+async function untilClosed (socket: Socket): Promise<void> {
+  await new Promise((resolve) => socket.resume().once('close', resolve))
+}
+
 const tcp = ({ port }: AddressInfo): Socket => connect(port, '127.0.0.1')
 const overTls = ({ port }: AddressInfo): Socket => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
 const path = join(tmpdir(), `idle-${process.pid}.sock`)
@@ -178,7 +184,7 @@ for (const [kind, server, listen, options] of [
     await Promise.all(sockets.map((socket) => once(socket, listen === overTls ? 'secureConnect' : 'connect')))
     sockets[1].write('GET /1 HTTP/1.1\r\nhost:')
     await delay(20)
-    const ended = Promise.all(sockets.map((socket) => once(socket.resume(), 'close')))
+    const ended = Promise.all(sockets.map((socket) => untilClosed(socket)))
     await closes(app)
     await ended
   })
@@ -202,7 +208,7 @@ t.test('a handshake of TLS that does not end does not hold up the close', async 
     const [silent, begun] = [open(), open()]
     begun.write(Buffer.from('1603010200', 'hex'))
     await delay(20)
-    const ended = [silent, begun].map((socket) => once(socket.resume(), 'close'))
+    const ended = [silent, begun].map((socket) => untilClosed(socket))
     await closes(app)
     await Promise.all(ended)
   }
@@ -263,6 +269,52 @@ t.test('connections are served until the hooks of others let the server stop to 
   await spare.ended
 })
 
+t.test('a connection that comes while hooks still let the server listen does not hold up the close', async (t) => {
+  const app = await appWithTasks(t)
+  app.addHook('preClose', async () => { await delay(150) })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const closed = closes(app)
+  await delay(100)
+  const { ended } = client(t, app)
+  await Promise.all([closed, ended])
+})
+
+t.test('a client that does not end its own half of the connection does not hold up the close', async (t) => {
+  const app = await appWithTasks(t)
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const socket = connect({ port: (app.server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true })
+  t.teardown(() => socket.destroy())
+  socket.on('error', () => {}).resume()
+  await once(socket, 'connect')
+  await closes(app)
+  t.notOk(socket.writableEnded)
+})
+
+t.test('a connection that the server is handed again is watched once', async (t) => {
+  const { app, open } = await listening(t, {}, tcp)
+  const [[socket]] = await Promise.all([once(app.server, 'connection'), once(open(), 'connect')]) as [[Socket], unknown]
+  const before = socket.listenerCount('close')
+  app.server.listeners('connection').at(-1)!.call(app.server, socket)
+  t.equal(socket.listenerCount('close'), before)
+})
+
+t.test('looking goes on until the last of several servers has no connection', async (t) => {
+  const answer: http.RequestListener = async (_request, response) => { await delay(150); response.end('late') }
+  const [first, second] = [1, 2].map(() => http.createServer({ keepAliveTimeout: 60_000 }, answer))
+  t.teardown(() => [first, second].map((server) => server.close()))
+  await Promise.all([first, second].map((server) => once(server.listen(0, '127.0.0.1'), 'listening')))
+  const app = { server: first, [Symbol('fastify.serverBindings')]: [second] } as unknown as FastifyInstance
+  const connections = new IdleConnections()
+  connections.watch(app)
+  const { socket, received, ended } = client(t, { server: second } as FastifyInstance)
+  socket.write(request('/'))
+  await served(1)
+  connections.close()
+  for (const server of [first, second]) server.close()
+  await Promise.race([ended, delay(5_000, undefined, { ref: false }).then(() => { throw new Error('it is still open') })])
+  t.match(received(), /late/)
+})
+
 t.test('a response that its client reads late is not cut', async (t) => {
   const app = await appWithTasks(t)
   const length = 30_000_000
@@ -296,11 +348,24 @@ t.test('looking for what is idle ends with the connections', async (t) => {
     }
   })
   const { app, open } = await listening(t, {}, tcp)
-  const [gone, left] = [open(), open()]
-  await Promise.all([once(gone, 'connect'), once(left, 'connect')])
+  const [gone, left, busy] = [open(), open(), open()]
+  busy.write(request('/slow'))
+  await Promise.all([once(gone, 'connect'), once(left, 'connect'), served(1)])
   gone.destroy()
   const never = await appWithTasks(t)
-  await Promise.all([closes(app), closes(never)])
+  const closed = Promise.all([closes(app), closes(never)])
+  await delay(60)
+  busy.destroy()
+  await closed
   while (running.size > 0) await delay(10)
   t.equal(running.size, 0)
+})
+
+t.test('a server is watched once', async (t) => {
+  const server = http.createServer()
+  const connections = new IdleConnections()
+  connections.watch({ server } as unknown as FastifyInstance)
+  const before = server.listenerCount('connection')
+  connections.watch({ server } as unknown as FastifyInstance)
+  t.equal(server.listenerCount('connection'), before)
 })

@@ -205,6 +205,25 @@ t.test('a lease that began before a late tick was counted does not expire by a s
   t.ok(LinkedNode.isUnlinked(first))
 })
 
+t.test('a short lease is counted in shorter ticks', async (t) => {
+  const time = fakeTime(t)
+  let expiredAt = 0
+  startLease(64, () => { expiredAt = time.now })
+  await time.pass(200, () => {})
+  t.ok(expiredAt >= 64 && expiredAt <= 64 + 4 * 2, `${expiredAt} ms`)
+})
+
+t.test('a lease that is ended again leaves the clock of the others running', async (t) => {
+  const time = fakeTime(t)
+  let expired = false
+  const lease = startLease(800, () => t.fail('it expired'))
+  startLease(800, () => { expired = true })
+  lease.end()
+  lease.end()
+  await time.pass(1_000, () => {})
+  t.ok(expired)
+})
+
 t.test('leases of about the same length share a timer, and none is left', async (t) => {
   const time = fakeTime(t)
   const leases = [800, 1_000, 60_000].map((ttl) => startLease(ttl, () => t.fail('it expired')))

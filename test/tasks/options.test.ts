@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import Fastify from 'fastify'
 import t from 'tap'
 import fastifyTasks from '../../index'
+import { checkFilter, checkNarrowingFilter } from '../../lib/tasks/filter'
 import * as options from '../../lib/tasks/options'
 import { fakeLog } from '../fixtures/log'
 import { appWithTasks } from '../fixtures/app'
@@ -119,6 +120,39 @@ for (const [title, options, message] of wrong) {
   })
 }
 
+t.test('an error says what would have been right', async (t) => {
+  const states = "'pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled'"
+  const methods = { addEventListener () {}, removeEventListener () {}, aborted: false }
+  for (const [call, message] of [
+    [() => checkPluginOptions({ emitter: 1 }), "Option 'emitter' must be an mqemitter, got 1"],
+    [() => checkTaskOptions({ timeout: 0 }), "Option 'timeout' must be an integer from 1 to 2147483647 (ms), got 0"],
+    [() => checkTaskOptions({ signal: 1 } as object), "Option 'signal' must be an AbortSignal, got 1"],
+    [() => checkTaskOptions({ signal: Object.assign(() => {}, methods) } as object), /^Option 'signal' must be an AbortSignal, got \[Function/],
+    [() => checkTaskOptions({ log: 1 } as object), "Option 'log' must be a logger, such as request.log, got 1"],
+    [() => options.checkGroup(''), "Argument 'group' must be a non-empty string, got ''"],
+    [() => options.checkGroupLimits(1 as any), "Argument 'limits' must be an object, got 1"],
+    [() => checkFilter(1 as any), "Argument 'filter' must be an object, got 1"],
+    [() => checkFilter({ state: 1 as any }), `Option 'state' must be one or a list of ${states}, got 1`],
+    [() => checkNarrowingFilter({}), "Argument 'filter' must be one with a group, a state or a prefix ({ state: ['pending', 'running'] } for all), got {}"]
+  ] as const) t.throws(call, { message })
+})
+
+t.test('a signal, a logger and an emitter are what has their methods', async (t) => {
+  const method = (): void => {}
+  for (const [whole, check] of [
+    [{ addEventListener: method, removeEventListener: method, aborted: false }, (signal) => checkTaskOptions({ signal } as object)],
+    [{ child: method, debug: method, error: method }, (log) => checkTaskOptions({ log } as object)],
+    [{ on: method, emit: method, removeListener: method }, (emitter) => checkPluginOptions({ emitter })]
+  ] as Array<[object, (value: object | null) => object]>) {
+    t.ok(check(whole))
+    for (const name of Object.keys(whole)) {
+      t.throws(() => check({ ...whole, [name]: 1 }), { code: 'FST_ERR_TASK_INVALID_OPTION' }, name)
+      t.throws(() => check(Object.defineProperty({ ...whole }, name, { get () { throw new Error('no') } })), name)
+    }
+    t.throws(() => check(null), { code: 'FST_ERR_TASK_INVALID_OPTION' })
+  }
+})
+
 t.test('options that are not an object are refused', async (t) => {
   for (const options of [null, 'name', 1, true, []]) {
     t.throws(() => checkTaskOptions(options as {}), { code: 'FST_ERR_TASK_INVALID_ARGUMENT', message: /'options' must be an object/ })
@@ -152,6 +186,8 @@ t.test('progress is a number from 0 to 100 or a copy of a JSON object', async (t
   const copy = checkProgress(value)
   t.same(copy, value)
   t.not(copy, value)
+  const deep = checkProgress({ a: { b: [{}] }, none: null, text: 'text' }) as { a: { b: [object] } }
+  t.ok([deep, deep.a, deep.a.b, deep.a.b[0]].every(Object.isFrozen))
 })
 
 t.test('any other progress is refused', async (t) => {

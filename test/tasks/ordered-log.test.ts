@@ -26,6 +26,15 @@ t.test('entries are read newest first, all or from a sequence number on', async 
   t.same([...logOf(0).log.newestFirst()], [])
 })
 
+t.test('entries are read oldest first behind a sequence number', async (t) => {
+  const { log, entries } = logOf(5)
+  t.same([...log.oldestFirst(0)], entries)
+  t.same([...log.oldestFirst(entries[2].sequence)], entries.slice(3))
+  t.same([...log.oldestFirst(entries[4].sequence)], [])
+  log.remove(entries[2])
+  t.same([...log.oldestFirst(entries[0].sequence)], [entries[1], ...entries.slice(3)])
+})
+
 t.test('a sequence number is not reused, and the cursor of a removed entry stays valid', async (t) => {
   const { log, entries } = logOf(100)
   for (const entry of entries.splice(10, 80)) log.remove(entry)
@@ -60,4 +69,55 @@ t.test('removed entries are forgotten: a log with many additions and removals st
   t.ok(steps < 10_000 * 12, `${steps} steps`)
   t.equal([...counted.newestFirst()].length, 100)
   t.equal([...log.newestFirst()].length, 100)
+})
+
+/** The lengths of the arrays of which a method is called meanwhile. */
+function lengths (method: 'push' | typeof Symbol.iterator, work: () => void): number[] {
+  const seen: number[] = []
+  const arrays = Object.getPrototypeOf([])
+  const original = arrays[method]
+  arrays[method] = function (...args: unknown[]) {
+    seen[seen.length] = this.length
+    return Reflect.apply(original, this, args)
+  }
+  try {
+    work()
+  } finally {
+    arrays[method] = original
+  }
+  return seen
+}
+
+const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0)
+
+t.test('removed entries take no more room than live ones, and their removal costs no more than adding them', async (t) => {
+  const count = 10_000
+  const { log, entries } = logOf(count)
+  const walked = lengths(Symbol.iterator, () => { for (let i = 0; i < count - 1_000; i++) log.remove(entries[i]) })
+  t.ok(sum(walked) < 2 * count, `${sum(walked)} steps`)
+  const [length] = lengths('push', () => append(log))
+  t.ok(length < 2 * 1_000, `${length} entries`)
+})
+
+t.test('what is removed from the end leaves nothing behind, and few removals are not worth a compaction', async (t) => {
+  const { log } = logOf(1)
+  t.same(lengths(Symbol.iterator, () => { for (let i = 0; i < 1_000; i++) log.remove(append(log)) }), [])
+  t.same(lengths('push', () => append(log)), [1])
+  let last = append(log)
+  const walked = lengths(Symbol.iterator, () => {
+    for (let i = 0; i < 1_000; i++) {
+      const next = append(log)
+      log.remove(last)
+      last = next
+    }
+  })
+  t.ok(walked.length > 0 && walked.length < 1_000 / 30, `${walked.length} compactions`)
+})
+
+t.test('where nothing was removed an entry is found at once', async (t) => {
+  let steps = 0
+  const log = new OrderedLog<Entry>(({ sequence }) => { steps++; return sequence })
+  const entries = Array.from({ length: 10_000 }, () => append(log))
+  log.newestFirst(entries[5_000].sequence).next()
+  t.ok(steps < 5, `${steps} steps`)
 })

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import type { Task } from '../../index'
 import { env } from '../fixtures/child'
-import { ignoresSignal, ended, logged, readyApp, started, untilAborted } from '../fixtures/app'
+import { appWithTasks, ignoresSignal, ended, logged, readyApp, started, untilAborted } from '../fixtures/app'
 
 t.test('a task goes from pending through running to completed, with its times and its result', async (t) => {
   const app = await readyApp(t)
@@ -23,7 +23,31 @@ t.test('a task goes from pending through running to completed, with its times an
   t.equal(task.state, 'completed')
   t.equal(task.result, 42)
   t.equal(task.error, undefined)
-  t.ok(before <= task.createdAt && task.createdAt <= task.startedAt! && task.startedAt! <= task.endedAt!)
+  t.ok(before <= task.createdAt && task.createdAt <= task.startedAt! && task.startedAt! <= task.endedAt! && task.endedAt! <= Date.now())
+})
+
+t.test('a task that completes logs nothing, and its result is not looked into', async (t) => {
+  const { lines, logger } = logged()
+  const app = await readyApp(t, {}, { logger })
+  const before = lines.length
+  const result = { get stack () { return t.fail('the stack was read') }, get cause () { return t.fail('the cause was read') } }
+  await ended(app.addTask(() => result))
+  t.same(lines.slice(before), [])
+})
+
+t.test('a heartbeat of a task without a lease tells whether it runs', async (t) => {
+  const app = await readyApp(t)
+  const task = app.addTask(untilAborted, { group: 'a' })
+  t.equal(task.heartbeat(), true)
+  task.cancel()
+  t.equal(task.heartbeat(), false)
+})
+
+t.test('a promise that is awaited before the app is ready is not reported: it runs', async (t) => {
+  const { lines, logger } = logged('warn')
+  const app = await appWithTasks(t, {}, { logger })
+  t.equal(await app.addTask(nextTurn(1).then(() => nextTurn(2))), 2)
+  t.same(lines, [])
 })
 
 t.test('the function gets the instance and the task, and the instance as this', async (t) => {

@@ -76,3 +76,11 @@ for (const timeout of [0, -1, 1.5, 2 ** 31, '5', NaN, null] as any[]) {
     t.equal(app.tasks.size, 0)
   })
 }
+
+t.test('a task that is cancelled before its start clears no timer of others, whatever number its timeout is', async (t) => {
+  const app = await readyApp(t)
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, 20)
+    app.addTask(ignoresSignal, { timeout: Number(timer) }).cancel()
+  })
+})
