@@ -44,7 +44,7 @@ function eventLoopDelay (): number {
     return 0
   }
   // The histogram counts the time between two ticks of its timer.
-  const delay = histogram.count === 0 ? 0 : Math.max(0, histogram.percentile(99) / 1e6 - RESOLUTION)
+  const delay = Math.max(0, histogram.percentile(99) / 1e6 - RESOLUTION)
   if (performance.now() - since > WINDOW) {
     histogram.reset()
     since = performance.now()
