@@ -1,4 +1,4 @@
-import { FST_ERR_JOB_CANCEL_TIMEOUT, FST_ERR_JOB_RECORD_GONE } from '../shared/errors'
+import { FST_ERR_JOB_CANCEL_TIMEOUT } from '../shared/errors'
 import { timers } from '../shared/timers'
 import type { CompletionWaiter } from './completions'
 import { isFor } from './early-cancels'
@@ -57,10 +57,7 @@ export class Canceller {
     if (place === 'ended') return
     if (place === 'removed') return this.#publish(queue, { ...stop, removed: true })
     const { ended, abandon } = this.#completions.wait({ queue, id: id!, name, attempts: startsOf(located.stored) }, { isLive: true })
-    const stopped = ended.then(() => true, (error) => {
-      if (error instanceof FST_ERR_JOB_RECORD_GONE) return true
-      throw error
-    })
+    const stopped = ended.then(() => true)
     // It is looked at only now and then.
     stopped.catch(() => {})
     try {
@@ -74,8 +71,8 @@ export class Canceller {
         const now = await this.#engine.request(queue, (engineQueue) => readJob(engineQueue, id!))
         if (now === undefined || isEnded(now.state) || !isFor(stop, now.stored)) return
         const place = now.state === 'active' ? 'running' : await this.#remove({ queue, ...now }, cancel)
-        if (place === 'removed') return await this.#publish(queue, { ...stop, removed: true })
-        if (place === 'ended') return
+        if (place === 'removed') await this.#publish(queue, { ...stop, removed: true })
+        if (place !== 'running') return
         if (left <= interval) throw new FST_ERR_JOB_CANCEL_TIMEOUT(name, this.#timeout)
         await this.#publish(queue, stop)
       }

@@ -3,7 +3,7 @@ import { brief, bytes, count, duration, elapsed, percent, plural, relative } fro
 import { History } from '../../lib/control/dashboard/page/model/history'
 import { isFiltered, nextSort, readPlace, writePlace } from '../../lib/control/dashboard/page/model/location'
 import { namePrefix, nameParts, naturalKey, safeName, safeText } from '../../lib/control/dashboard/page/model/names'
-import { endedOf, isLive, isSnapshot, keyOf, liveOf, statesOf, type Snapshot, type State } from '../../lib/control/dashboard/page/model/snapshot'
+import { endedOf, isLive, isSnapshot, keyOf, liveOf, liveStatesOf, statesOf, type Snapshot, type State } from '../../lib/control/dashboard/page/model/snapshot'
 import { quantile, statistics } from '../../lib/control/dashboard/page/model/statistics'
 import { leaseEnd, Store } from '../../lib/control/dashboard/page/model/store'
 import { DEFAULT_SORT, NO_FILTER, SORT_COLUMNS, View, durationOf, outcomeOf, startsDescending } from '../../lib/control/dashboard/page/model/view'
@@ -192,6 +192,7 @@ t.test('a filter for live or ended tasks stands for a set of states', async (t) 
   t.same(statesOf('failed'), ['failed'])
   t.same(statesOf('live'), ['pending', 'running', 'cancelling'])
   t.same(statesOf('ended'), ['completed', 'failed', 'cancelled'])
+  t.same((['', 'live', 'ended', 'running', 'failed'] as const).map((filter) => liveStatesOf(filter).length), [3, 3, 0, 1, 0])
   const counts = { pending: 1, running: 2, cancelling: 3, completed: 4, failed: 5, cancelled: 6 }
   t.same([liveOf(counts), endedOf(counts)], [6, 15])
 })

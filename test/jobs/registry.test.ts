@@ -380,6 +380,19 @@ t.test('retrying', async (t) => {
     t.equal(queue.keys.get('a'), 'id')
   })
 
+  await t.test('leaves its name to a job that another tool has set going meanwhile', async (t) => {
+    const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: {} })
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
+    await outcomes.flush()
+    const { set } = queue.keys
+    queue.keys.set = (name, id) => {
+      Object.assign(queue.entries.get('id')!, { state: 'waiting', finishedOn: undefined })
+      return set.call(queue.keys, name, id)
+    }
+    await t.rejects(registry.retry('a'), { code: 'FST_ERR_JOB_NAME_IN_USE' })
+    t.equal(queue.keys.get('a'), 'id')
+  })
+
   await t.test('gives the name back when the job has gone, or another has taken the name, meanwhile', async (t) => {
     for (const [meddle, code] of [
       [(queue: MemoryQueue) => { queue.entries.get('id')!.state = 'completed' }, 'FST_ERR_JOB_NOT_FOUND'],
