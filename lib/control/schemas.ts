@@ -69,7 +69,7 @@ const summarySchema = {
 }
 
 export const pageSchema = (snapshot: object) => ({
-  description: 'A page of tasks, the newest first',
+  description: 'A page: of tasks the newest first; of jobs the running, then the pending, then the ended ones',
   type: 'object',
   required: ['tasks'],
   properties: {
