@@ -132,7 +132,7 @@ if (!values['no-suite']) {
   const suite = join(work, 'suite')
   const modules = join(suite, 'node_modules')
   mkdirSync(modules, { recursive: true })
-  for (const path of ['package.json', 'README.md', 'SECURITY.md', 'tsconfig.json', 'index.ts', 'lib', 'types', 'test', 'examples']) {
+  for (const path of ['package.json', 'THIRD-PARTY-LICENSES', 'README.md', 'SECURITY.md', 'tsconfig.json', 'index.ts', 'lib', 'types', 'test', 'examples']) {
     cpSync(join(root, path), join(suite, path), { recursive: true })
   }
   for (const entry of readdirSync(join(root, 'node_modules'), { withFileTypes: true })) {
