@@ -7,9 +7,19 @@ const SQL = `WITH locked AS MATERIALIZED (
   ), total AS MATERIALIZED (SELECT count(*)::integer AS count FROM locked)
   SELECT id FROM total, LATERAL clean(CASE WHEN count > 0 THEN $1 END, $2::text, $3, count) AS cleaned(id)`
 
+const DEADLOCK = '40P01'
+/** A worker that removes old jobs itself may lock the same rows in another order. */
+const TRIES = 5
+
 /** Removes jobs that have ended. @returns how many */
 export async function removeEnded (engineQueue: Queue, { state, before, limit }: { state: string, before: number, limit: number }): Promise<number> {
   const { pool } = internalsOf(engineQueue).connection
   if (pool === undefined) return (await engineQueue.getBackend().cleanJobsByState(state, before, limit)).length
-  return (await pool.query(SQL, [engineQueue.name, state, before, limit])).rowCount
+  for (let tries = 1; ; tries++) {
+    try {
+      return (await pool.query(SQL, [engineQueue.name, state, before, limit])).rowCount
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== DEADLOCK || tries === TRIES) throw error
+    }
+  }
 }

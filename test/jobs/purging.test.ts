@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { DEFAULT_SCHEMA } from 'bullmq'
 import { Client } from 'pg'
 import t from 'tap'
+import { removeEnded } from '../../lib/jobs/purging'
 import { jobsApp } from '../fixtures/jobs-app'
+import { MemoryQueue } from '../fixtures/memory-engine'
 import { sharedPostgres } from '../fixtures/postgres'
 
 t.setTimeout(170_000)
@@ -29,4 +31,16 @@ t.test('a purge on PostgreSQL keeps a job that is being retried', async (t) => {
   t.equal(await app.getJob('purged'), undefined)
   t.equal(await app.purgeJobs(), 1)
   t.equal(await app.purgeJobs(), 0)
+})
+
+t.test('a purge that a deadlock has ended is tried again, a few times', async (t) => {
+  for (const [code, deadlocks, tries, outcome] of [['40P01', 2, 3, 7], ['40P01', 9, 5, '40P01'], ['57P01', 9, 1, '57P01']] as const) {
+    let asked = 0
+    const queue = new MemoryQueue().withPool(async () => {
+      if (++asked <= deadlocks) throw Object.assign(new Error('no'), { code })
+      return { rowCount: 7 }
+    })
+    t.equal(await removeEnded(queue as never, { state: 'failed', before: 1, limit: 5 }).catch((error) => error.code), outcome)
+    t.equal(asked, tries)
+  }
 })
