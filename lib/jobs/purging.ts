@@ -12,14 +12,14 @@ const DEADLOCK = '40P01'
 const TRIES = 5
 
 /** Removes jobs that have ended. @returns how many */
-export async function removeEnded (engineQueue: Queue, { state, before, limit }: { state: string, before: number, limit: number }): Promise<number> {
+export async function removeEnded (engineQueue: Queue, query: { state: string, before: number, limit: number }, tries = TRIES): Promise<number> {
+  const { state, before, limit } = query
   const { pool } = internalsOf(engineQueue).connection
   if (pool === undefined) return (await engineQueue.getBackend().cleanJobsByState(state, before, limit)).length
-  for (let tries = 1; ; tries++) {
-    try {
-      return (await pool.query(SQL, [engineQueue.name, state, before, limit])).rowCount
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== DEADLOCK || tries === TRIES) throw error
-    }
+  try {
+    return (await pool.query(SQL, [engineQueue.name, state, before, limit])).rowCount
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== DEADLOCK || tries === 1) throw error
+    return removeEnded(engineQueue, query, tries - 1)
   }
 }
