@@ -143,7 +143,8 @@ export class JobRegistry {
     let purged = 0
     for (const queue of this.#engine.queues) {
       for (const state of ['completed', 'failed']) {
-        for (let removed = PURGE_SLICE; removed === PURGE_SLICE;) {
+        // A slice may be short though more follow: one of it was just retried.
+        for (let removed; removed !== 0;) {
           removed = await this.#engine.request(queue, (engineQueue) => removeEnded(engineQueue, { state, before: now, limit: PURGE_SLICE }))
           purged += removed
         }

@@ -14,7 +14,7 @@ import type { Kind, Kinds } from './kinds'
 import type { MisroutedJobs } from './misrouted'
 import { findProblem } from './options'
 import { isTooLate } from './overdue'
-import { orReleased, released } from './released'
+import { discountStart, orReleased, released } from './released'
 import { TICK, type Schedules } from './schedules'
 import { cancellation, deserializeReason, startsOf, toEngineError, type Stored } from './serialization'
 
@@ -233,12 +233,6 @@ function isFirst (job: Stored): boolean {
 function refuseLate (job: Stored): void {
   const { name, cancel } = job.data
   if (cancel === undefined && isTooLate(job)) throw cancellation(name, new FST_ERR_JOB_EXPIRED(name))
-}
-
-/** BullMQ counts each time that a process takes the job. */
-async function discountStart (job: Stored): Promise<void> {
-  const { data } = job
-  if (typeof data === 'object' && data !== null) await job.updateData({ ...data, misrouted: (data.misrouted ?? 0) + 1 })
 }
 
 /** The error that makes BullMQ note the failure, and not try again. */

@@ -328,10 +328,43 @@ t.test('all that had ended is purged, in slices', async (t) => {
   queue.put({ id: 'live', data: { name: 'live', data: {} } })
   t.equal(await registry.purge(), 17_000)
   t.same([...queue.entries.keys()], ['later', 'live'])
-  t.equal(queue.asked.filter((asked) => asked === 'cleanJobsByState').length, 5)
+  t.equal(queue.asked.filter((asked) => asked === 'cleanJobsByState').length, 6)
+})
+
+t.test('a slice that is short, for one of it was retried, does not end the purge', async (t) => {
+  const { queue, registry } = registryWith()
+  const slices = [4_999, 10, 0, 0]
+  queue.withPool(async () => ({ rowCount: slices.shift() }))
+  t.equal(await registry.purge(), 5_009)
+  t.same(slices, [])
 })
 
 t.test('retrying', async (t) => {
+  await t.test('is for one at a time: who comes late does not set going what has its name for another', async (t) => {
+    const retrying = { at: Date.now(), starts: 1 }
+    const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: {}, attemptsStarted: 1, data: { name: 'a', data: {}, retrying } })
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
+    await outcomes.flush()
+    queue.keys.set('a', 'id')
+    await t.rejects(registry.retry('a'), { code: 'FST_ERR_JOB_NAME_IN_USE' })
+    t.equal(queue.entries.get('id')!.state, 'failed')
+    t.equal(queue.keys.get('a'), 'id', 'it has its name still')
+  })
+
+  await t.test('is noted in the record before it takes the name', async (t) => {
+    const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: {} })
+    events.emit('ended', { queue: 'default', job: queue.stored('id'), error: new Error('no') })
+    await outcomes.flush()
+    const { set } = queue.keys
+    let noted
+    queue.keys.set = (name, id) => {
+      noted = queue.entries.get('id')!.data.retrying
+      return set.call(queue.keys, name, id)
+    }
+    await registry.retry('a')
+    t.match(noted, { at: Number, starts: Number })
+  })
+
   await t.test('runs a failed job again under its name and id', async (t) => {
     const cancel = { value: 'why' }
     const { queue, registry, parts: { events, outcomes } } = registryWith({ ...failed, opts: { deduplication: { id: 'a' } }, data: { name: 'a', data: { n: 1 }, ttl: 5, cancel, expiresAt: 1 } })
