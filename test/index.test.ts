@@ -226,7 +226,7 @@ t.test('closeTimeout is not waited for if the only task left ignores its signal'
 })
 
 t.test("if a request holds up close, tasks are cancelled after closeTimeout, except those with onClose 'wait'", async (t) => {
-  const app = await appWithTasks(t, { closeTimeout: 20 })
+  const app = await appWithTasks(t, { closeTimeout: 200 })
   let finish = (_result: string): void => {}
   app.addHook('onClose', async () => {
     await ended(other)

@@ -33,8 +33,8 @@ export class Closing {
   /** How many tasks with `onClose: 'wait'` are live. */
   #waiting = 0
   #onNoneWaiting: (() => void) | undefined
-  /** Requests have had `closeTimeout`. */
-  #isLate = false
+  /** Of either kind of tasks: resolves with those that do not stop. */
+  #stops: Array<Promise<Task[]>> | undefined
 
   constructor (private readonly host: ClosingHost) {}
 
@@ -42,12 +42,9 @@ export class Closing {
     return this.#hasBegun
   }
 
-  /**
-   * `mayFinish`: the task has `onClose: 'wait'`, and runs or can start. `isLeased`: it would never expire, and a request that waits
-   * for it would keep the app from closing.
-   */
-  accepts ({ mayFinish, isLeased }: { mayFinish: boolean, isLeased: boolean }): boolean {
-    return this.#phase === 'open' || (this.#phase === 'finishing' && mayFinish && !(isLeased && this.#isLate))
+  /** `mayFinish`: the task has `onClose: 'wait'`, and runs or can start. */
+  accepts ({ mayFinish }: { mayFinish: boolean }): boolean {
+    return this.#phase === 'open' || (this.#phase === 'finishing' && mayFinish)
   }
 
   /** A task with `onClose: 'wait'` is added. */
@@ -68,10 +65,10 @@ export class Closing {
     onNoneWaiting()
   }
 
-  /** Called once. Requests that wait for a task keep the app from closing: no longer than `closeTimeout`, unless the task may finish and has no lease. */
+  /** Called once. Requests that wait for a task keep the app from closing: `closeTimeout` from now, its tasks are stopped regardless. */
   preClose (): void {
     this.begin()
-    this.#timer = timers.setTimeout(() => this.cancelBeforeClose(), this.host.closeTimeout, undefined)
+    this.#timer = timers.setTimeout(() => this.stopBeforeClose(), this.host.closeTimeout, undefined)
   }
 
   private begin (): void {
@@ -80,22 +77,28 @@ export class Closing {
     for (const task of this.host.liveTasks) if (Task.has(task, WAITS)) Task.peek(task)?.lease?.end()
   }
 
-  private async cancelBeforeClose (): Promise<void> {
-    this.#isLate = true
-    // Nothing else ends those whose leases no longer expire.
-    const leased = this.host.liveTasks.filter((task) => Task.has(task, WAITS) && !Task.has(task, STOPPED_BY_JOBS) && Task.peek(task)?.lease !== undefined)
-    const remaining = (await Promise.all([this.cancelOthers(), this.cancel(leased)])).flat()
-    // Closing has not come to the tasks yet.
-    if (this.#timer !== undefined) this.warnStillRunning(remaining, 'Task is still running; a request waiting for it may delay app.close()')
+  private stopBeforeClose (): void {
+    for (const stop of this.stop()) {
+      stop.then((remaining) => {
+        // Closing has not come to the tasks yet.
+        if (this.#timer !== undefined) this.warnStillRunning(remaining, 'Task is still running; a request waiting for it may delay app.close()')
+      })
+    }
   }
 
-  /** Cancels all tasks, honouring `onClose`, waits up to the timeouts, and logs those still running. */
+  /** Waits up to the timeouts, and logs the tasks still running. */
   async onClose (): Promise<void> {
     this.begin()
     timers.clearTimeout(this.#timer)
     this.#timer = undefined
-    const remaining = await Promise.all([this.cancelOthers(), this.finish()])
+    const remaining = await Promise.all(this.stop())
     this.warnStillRunning(remaining.flat(), 'Task is still running after the app was closed')
+  }
+
+  /** Cancels all tasks, honouring `onClose`; whoever calls again waits for the same. */
+  private stop (): Array<Promise<Task[]>> {
+    this.#stops ??= [this.cancelOthers(), this.finish()]
+    return this.#stops
   }
 
   /** Cancels those that may not finish. @returns those that have not stopped within `cancelTimeout` */
@@ -110,7 +113,7 @@ export class Closing {
     const isFinishing = this.host.liveTasks.some((task) => this.mayFinish(task) && Task.stateOf(task) !== CANCELLING)
     if (isFinishing) await within(this.host.closeTimeout, (done) => { this.#onNoneWaiting = done })
     this.#phase = 'closed'
-    return await this.cancel(this.host.liveTasks.filter((task) => this.mayFinish(task)))
+    return await this.cancel(this.host.liveTasks.filter((task) => this.mayFinish(task) && !Task.has(task, STOPPED_BY_JOBS)))
   }
 
   /** If the app never became ready, a pending task would never start. */

@@ -69,7 +69,7 @@ export class TaskRegistry implements TaskHost, ClosingHost {
     if (!isFunction && !isThenable(work)) throw new FST_ERR_TASK_INVALID_ARGUMENT('work', 'a function or a promise', formatValue(work))
     const { signal, group: label, log = defaultLog } = options
     const mayWait = options.onClose === 'wait'
-    if (!this.#closing.accepts({ mayFinish: mayWait && (!isFunction || this.isReady), isLeased: options.ttl !== undefined })) throw new FST_ERR_TASKS_CLOSED()
+    if (!this.#closing.accepts({ mayFinish: mayWait && (!isFunction || this.isReady) })) throw new FST_ERR_TASKS_CLOSED()
     const name = options.name ?? this.nextName()
     const previous = this.#tasks.get(name)
     if (previous !== undefined && Task.isLive(previous)) throw new FST_ERR_TASK_NAME_IN_USE(name)

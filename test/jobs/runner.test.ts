@@ -377,29 +377,31 @@ t.test('when the process leaves, jobs may finish, but for those of kinds that ar
   t.equal(moved.length, 1)
 })
 
-t.test('a job with a lease is not stopped by the closeTimeout of tasks', async (t) => {
-  let drained = (): void => {}
-  const { app, runner } = await runnerOf(t, untilAborted, {}, async (t, _options, server) => {
-    const app = await appWithTasks(t, { closeTimeout: 1 }, server)
-    // As of the jobs plugin, which waits for its jobs here.
-    app.addHook('onClose', () => new Promise<void>((resolve) => { drained = resolve }))
-    await app.ready()
-    return app
+for (const ttl of [undefined, 60_000]) {
+  t.test(`a job ${ttl === undefined ? 'without' : 'with'} a lease is not stopped by the closeTimeout of tasks`, async (t) => {
+    let drained = (): void => {}
+    const { app, runner } = await runnerOf(t, untilAborted, {}, async (t, _options, server) => {
+      const app = await appWithTasks(t, { closeTimeout: 1 }, server)
+      // As of the jobs plugin, which waits for its jobs here.
+      app.addHook('onClose', () => new Promise<void>((resolve) => { drained = resolve }))
+      await app.ready()
+      return app
+    })
+    const { job, moved } = movable({ data: { name: 'a', data: {}, ttl } })
+    const started = nextTask(app)
+    const released = t.rejects(runner.process('default', job, 'token'), RELEASED)
+    const [task] = await started
+    const own = app.addTask(untilAborted, { ttl, onClose: 'wait' })
+    const closed = app.close()
+    await t.rejects(Promise.resolve(own), { code: 'FST_ERR_TASK_CANCELLED' })
+    t.equal(task.state, 'running')
+    runner.stopAll()
+    await released
+    t.equal(moved.length, 1)
+    drained()
+    await closed
   })
-  const { job, moved } = movable({ data: { name: 'a', data: {}, ttl: 60_000 } })
-  const started = nextTask(app)
-  const released = t.rejects(runner.process('default', job, 'token'), RELEASED)
-  const [task] = await started
-  const own = app.addTask(untilAborted, { ttl: 60_000, onClose: 'wait' })
-  const closed = app.close()
-  await t.rejects(Promise.resolve(own), { code: 'FST_ERR_TASK_CANCELLED' })
-  t.equal(task.state, 'running')
-  runner.stopAll()
-  await released
-  t.equal(moved.length, 1)
-  drained()
-  await closed
-})
+}
 
 t.test('what a handler returns after it was told to stop for another process is its result', async (t) => {
   for (const stop of [(runner: Runner) => runner.stopAll(), (runner: Runner) => runner.onLocksLost(['id'])]) {

@@ -35,22 +35,33 @@ t.test("a 'wait' task with a ttl does not let a request that waits for it hold u
   t.equal(leased.error.cause.code, 'FST_ERR_TASKS_CLOSED')
 })
 
-t.test("once requests have had closeTimeout no 'wait' task with a ttl is added, for nothing would end it", async (t) => {
-  const app = await appWithTasks(t, { closeTimeout: 50 })
-  let second: Task<string> | undefined
+t.test("a request that waits for a 'wait' task holds up the close no longer than twice closeTimeout", async (t) => {
+  const { lines, logger } = logged('warn')
+  const app = await appWithTasks(t, { closeTimeout: 100, cancelTimeout: 30 }, { logger })
+  let further: Task<string> | undefined
+  let release = (): void => {}
   app.get('/', async (request) => {
-    await Promise.allSettled([request.addTask(untilAborted, { name: 'leased', ttl: 40, onClose: 'wait' })])
-    t.throws(() => request.addTask(untilAborted, { ttl: 40, onClose: 'wait' }), { code: 'FST_ERR_TASKS_CLOSED' })
-    await (second = request.addTask(() => delay(20, 'second'), { onClose: 'wait' }))
+    await Promise.allSettled([request.addTask(untilAborted)])
+    further = request.addTask(() => delay(10, 'further'), { onClose: 'wait' })
+    await Promise.allSettled([request.addTask(untilAborted, { name: 'waits', onClose: 'wait' })])
+    t.throws(() => request.addTask(untilAborted, { onClose: 'wait' }), { code: 'FST_ERR_TASKS_CLOSED' })
+    await Promise.allSettled([stuck])
   })
-  // While it is live, others of its kind are accepted.
-  app.addTask(untilAborted, { onClose: 'wait' })
+  const stuck = app.addTask(() => new Promise<void>((resolve) => { release = resolve }), { name: 'stuck', onClose: 'wait' })
   const url = await app.listen({ port: 0 })
   const answered = fetch(url)
   await once(app.tasks, 'start')
-  await app.close()
+  const begun = performance.now()
+  const closed = app.close()
+  while (lines.length === 0) await delay(1)
+  t.match(lines, [{ task: 'stuck', msg: 'Task is still running; a request waiting for it may delay app.close(): stuck' }])
+  t.ok(performance.now() - begun >= 2 * 100 + 30 - 1, 'it has had closeTimeout from when tasks are stopped, and cancelTimeout')
+  release()
+  await closed
   t.equal((await answered).status, 200)
-  t.equal(second!.result, 'second')
+  t.equal(further!.result, 'further')
+  t.match(app.getTask('waits')!.error, { cause: { code: 'FST_ERR_TASKS_CLOSED' } })
+  t.equal(lines.length, 1)
 })
 
 t.test("the lease of a 'wait' task that starts while the app closes does not run", async (t) => {
