@@ -51,10 +51,15 @@ export class MisroutedJobs {
     const ofQueue = this.#parked.get(queue) ?? new Map<string, Map<string, number>>()
     const ofKind = ofQueue.get(job.name) ?? new Map<string, number>()
     this.#parked.set(queue, ofQueue.set(job.name, ofKind))
+    // Others may be free for a job that has just come, or that was woken and came here, whatever they said of those before.
+    if (levelOf(job) < 2 || ofKind.size === 0) this.#askSoon()
+    else this.#askLater()
     ofKind.set(job.id!, at)
     if (ofKind.size > REMEMBERED) ofKind.delete(ofKind.keys().next().value!)
-    // Others may be free for a job that has just come, whatever they said of those before.
-    if (levelOf(job) < 2 && this.#askDelay > ASK_DELAY) {
+  }
+
+  #askSoon (): void {
+    if (this.#askDelay > ASK_DELAY) {
       this.close()
       this.#askDelay = ASK_DELAY
     }
@@ -65,7 +70,7 @@ export class MisroutedJobs {
     this.#asking ??= timers.setTimeout(() => {
       this.#asking = undefined
       this.#askDelay = Math.min(this.#askDelay * 2, MAX_ASK_DELAY)
-      for (const [queue, kinds] of this.#parked) this.#publish(queue, 'parked', [...kinds.keys()])
+      for (const [queue, kinds] of this.#parked) if (kinds.size > 0) this.#publish(queue, 'parked', [...kinds.keys()])
     }, this.#askDelay, undefined).unref()
   }
 
@@ -92,7 +97,6 @@ export class MisroutedJobs {
     for (const kind of kinds) {
       const parked = this.#parked.get(queue)?.get(kind)
       if (parked === undefined) continue
-      this.#askDelay = ASK_DELAY
       const now = Date.now()
       const ids: string[] = []
       for (const [id, at] of parked) {
@@ -100,7 +104,7 @@ export class MisroutedJobs {
         if (at > now && ids.push(id) === WOKEN) break
       }
       if (parked.size === 0) this.#parked.get(queue)!.delete(kind)
-      else this.#askLater()
+      this.#askSoon()
       this.#wake(queue, ids)
     }
   }

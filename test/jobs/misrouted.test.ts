@@ -136,6 +136,40 @@ t.test('a hundred jobs are woken at once, and the fleet is asked for the others'
   t.equal(queue.asked.at(-1), 'promote 100')
 })
 
+t.test('a job that was woken and came here again is asked for soon, however seldom others are', async (t) => {
+  const { misrouted: jobs, events, published } = misroutedOf(t)
+  for (let i = 0; i < 5; i++) {
+    jobs.remember('default', misrouted(5, { name: 'unheard of' }), NOW + 60_000)
+    mock.timers.tick(250 * 2 ** i)
+  }
+  jobs.remember('default', misrouted(5, { name: 'unheard of' }), NOW + 60_000)
+  await settled()
+  published.length = 0
+  // It was on its way from here to here when another had room.
+  events.emit('room', tell(['special']))
+  jobs.remember('default', misrouted(5), NOW + 60_000)
+  mock.timers.tick(250)
+  await settled()
+  t.same(published, [told('parked', 'unheard of', 'special')])
+})
+
+t.test('what is left after others had room is asked for soon, and nothing if none is left', async (t) => {
+  const { misrouted: jobs, events, published } = misroutedOf(t)
+  for (let i = 0; i < 101; i++) jobs.remember('default', misrouted(5, { id: String(i) }), NOW + 60_000)
+  mock.timers.tick(250)
+  jobs.remember('default', misrouted(5, { id: '0' }), NOW + 60_000)
+  await settled()
+  t.equal(published.length, 1)
+  events.emit('room', tell(['special']))
+  mock.timers.tick(250)
+  await settled()
+  t.equal(published.length, 2)
+  events.emit('room', tell(['special']))
+  mock.timers.tick(1_000)
+  await settled()
+  t.equal(published.length, 2)
+})
+
 t.test('of ten thousand jobs of a kind the oldest is forgotten for another', async (t) => {
   const { misrouted: jobs, queue, events } = misroutedOf(t)
   for (let i = 0; i <= 10_000; i++) jobs.remember('default', misrouted(1, { id: String(i) }), NOW + 60_000)
