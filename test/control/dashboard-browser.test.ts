@@ -296,6 +296,12 @@ t.test('in a real browser', async (t) => {
     await page.getByRole('button', { name: 'Resume' }).click()
     await row(page, 'b').waitFor()
     t.equal(await row(page, 'a').locator('.badge').textContent(), 'cancelled')
+    await page.getByRole('button', { name: 'Pause' }).click()
+    await app.cancelTask('b')
+    app.purgeTasks()
+    await page.locator('[data-total=live]', { hasText: '0' }).waitFor()
+    await page.locator('[data-total=cancelled]', { hasText: '0' }).waitFor()
+    t.equal(await page.locator('#hits').textContent(), '2 tasks')
   })
 
   await t.test('while disconnected, nothing moves and all actions are off, until the server is back', async (t) => {

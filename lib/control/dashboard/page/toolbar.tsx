@@ -27,7 +27,8 @@ export function Toolbar ({ controller, acts }: ToolbarProps): JSX.Element {
   const matching = paged ? liveOf(counts) : acts.matching
   const ended = endedOf(counts)
   const onlyEnded = liveStatesOf(filter.state).length === 0
-  const total = liveOf(counts) + ended
+  // While the list is paused, it may show what has been purged.
+  const total = Math.max(liveOf(counts) + ended, view.rows.length)
   return (
     <section class='toolbar' aria-label='Filter and acts'>
       <div class='filters'>
