@@ -42,6 +42,61 @@ const tickOf = (due: number, repeat: object, more: object = {}): Stored => ({
   id: `repeat:nightly:${due}`, opts: { repeat }, data: { schedule: 'nightly', kind: 'kind', payload: { name: 'nightly', data: 7 }, options: {}, ...more }
 }) as unknown as Stored
 
+t.test('what cannot be a schedule is refused by name, and nothing is stored', async (t) => {
+  const { schedules, queue } = schedulesOn()
+  const kind = 'kind'
+  for (const [option, options, received] of [
+    ['kind', { every: 1 }, 'undefined'],
+    ['every', { kind }, 'undefined'],
+    ['every', { kind, every: 1, pattern: '* * * * *' }, '1'],
+    ['every', { kind, every: 0 }, '0'],
+    ['pattern', { kind, pattern: 'at noon' }, "'at noon'"],
+    ['pattern', { kind, pattern: '0 3 * *' }, "'0 3 * *'"],
+    ['pattern', { kind, pattern: '0 0 3 * * * *' }, "'0 0 3 * * * *'"],
+    ['pattern', { kind, pattern: '@noon' }, '[redacted]'],
+    ['pattern', { kind, pattern: '61 * * * *' }, "'61 * * * *'"],
+    ['pattern', { kind, pattern: '0 0 30 2 *' }, "'0 0 30 2 *'"],
+    ['tz', { kind, every: 1, tz: 'Europe/Berlin' }, "'Europe/Berlin'"],
+    ['tz', { kind, pattern: '* * * * *', tz: 'Europe/Nowhere' }, "'Europe/Nowhere'"],
+    ['startDate', { kind, every: 1, startDate: 'never' }, "'never'"],
+    ['endDate', { kind, every: 1, endDate: new Date(0) }, '1970-01-01T00:00:00.000Z'],
+    ['delay', { kind, every: 1, delay: 1 }, '']
+  ] as const) {
+    const rejected = await t.rejects(schedules.add('nightly', options as never), { code: 'FST_ERR_JOB_INVALID_OPTION' }) as Error
+    t.ok(rejected.message.includes(`'${option}'`) && rejected.message.includes(received), rejected.message)
+  }
+  for (const name of ['', 'nul \0']) {
+    await t.rejects(schedules.add(name, { kind, every: 1 }), { code: /^FST_ERR_JOB_INVALID_/ })
+  }
+  await t.rejects(schedules.remove(''), { code: 'FST_ERR_JOB_INVALID_ARGUMENT' })
+  t.equal(await schedules.remove('nul \0'), false, 'a name that none can have')
+  t.same(queue.upserted, [])
+})
+
+t.test('a schedule has an interval, or a pattern with or without seconds, and perhaps an end', async (t) => {
+  const { schedules, queue } = schedulesOn()
+  const endDate = new Date(Date.now() + 60_000)
+  const times = [
+    { every: 1_000 }, { every: 1_000, limit: 2, endDate }, { pattern: '0 3 * * *' }, { pattern: ' 30 0 3  * * * ' }, { pattern: '@daily' },
+    { pattern: '0 3 * * *', tz: 'Europe/Berlin', startDate: endDate }
+  ]
+  for (const time of times) await schedules.add('nightly', { kind: 'kind', data: 7, ...time })
+  t.same(queue.upserted.map(([, repeat]) => repeat), times)
+  const [key, , { name, data: { stamp, ...template }, opts }] = queue.upserted[0]
+  t.equal(key, 'nightly')
+  t.same({ name, opts }, { name: 'fastify-tasks:tick', opts: { attempts: 60, backoff: { type: 'fixed', delay: 1_000 }, removeOnComplete: true, removeOnFail: 100 } })
+  t.match(template, { schedule: 'nightly', kind: 'kind', payload: { name: 'nightly', data: 7 } })
+  t.notOk('expiresIn' in template || 'jobId' in template.options || 'deduplication' in template.options)
+})
+
+t.test('a schedule is removed from whichever queue it is in', async (t) => {
+  const { schedules, queue, other } = schedulesOn()
+  other.kept.set('nightly', {})
+  t.equal(await schedules.remove('nightly'), true)
+  t.same([queue.kept.size, other.kept.size], [0, 0])
+  t.equal(await schedules.remove('nightly'), false)
+})
+
 t.test('a schedule that has no further time is told as it was made', async (t) => {
   const { schedules } = schedulesOn()
   t.same(await schedules.add('nightly', { kind: 'kind', every: 1_000, limit: 1 }), { name: 'nightly', kind: 'kind', queue: 'default', every: 1_000, limit: 1 })
