@@ -178,7 +178,7 @@ export function findProblem (data: unknown): string | undefined {
   if (!nonEmptyString[1](name)) return `its name must be ${nonEmptyString[0]}`
   if (ttl !== undefined && !JOB_OPTIONS.ttl[1](ttl)) return `its ttl must be ${JOB_OPTIONS.ttl[0]}`
   if (expiresAt !== undefined && !Number.isFinite(expiresAt)) return 'its expiresAt must be a number of ms'
-  return undefined
+  return problemOf(name as string)
 }
 
 /** In characters. */
@@ -186,8 +186,13 @@ const MAX_NAME = 1_000
 
 /** @throws FST_ERR_JOB_INVALID_TEXT */
 export function checkName (name: string): void {
-  if (name.length > MAX_NAME) throw new FST_ERR_JOB_INVALID_TEXT(`a name of ${name.length} characters, more than ${MAX_NAME}`)
-  if (!isStorable(name)) throw new FST_ERR_JOB_INVALID_TEXT('a name with U+0000 or half of a surrogate pair')
+  const problem = problemOf(name)
+  if (problem !== undefined) throw new FST_ERR_JOB_INVALID_TEXT(problem)
+}
+
+function problemOf (name: string): string | undefined {
+  if (name.length > MAX_NAME) return `a name of ${name.length} characters, more than ${MAX_NAME}`
+  return isStorable(name) ? undefined : 'a name with U+0000 or half of a surrogate pair'
 }
 
 /** Whether both stores can hold it: PostgreSQL takes neither U+0000 nor half of a surrogate pair. */

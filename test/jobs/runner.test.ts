@@ -273,7 +273,8 @@ t.test('a job and a task of one name do not meet', async (t) => {
 
 t.test('a record that cannot be run fails at once, for good', async (t) => {
   const { runner } = await runnerOf(t, async () => t.fail('it ran'))
-  for (const data of [null, 'text', {}, { name: '' }, { name: 1 }, { name: 'a', ttl: 2 ** 31 }, { name: 'a', ttl: 0 }, { name: 'a', expiresAt: 'x' }]) {
+  const names = ['', 1, 'n'.repeat(1_001), 'nul \0', 'half \ud800'].map((name) => ({ name }))
+  for (const data of [null, 'text', {}, ...names, { name: 'a', ttl: 2 ** 31 }, { name: 'a', ttl: 0 }, { name: 'a', expiresAt: 'x' }]) {
     await t.rejects(runner.process('default', stored({ data })), { name: 'UnrecoverableError', stack: /FST_ERR_JOB_INVALID_RECORD/ })
   }
   t.same(runner.names, [])
