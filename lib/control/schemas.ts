@@ -86,12 +86,12 @@ export const cancelBodySchema = {
   additionalProperties: false,
   properties: {
     group: { ...filters.group, minLength: 1 },
-    state: { ...list({ type: 'string', enum: STATES }), minItems: 1, description: 'Only tasks in one of these states; a single state may be a string' },
+    state: { ...list({ type: 'string', enum: STATES }), minItems: 1, maxItems: STATES.length, description: 'Only tasks in one of these states; a single state may be a string' },
     prefix: { ...filters.prefix, minLength: 1 },
     q: { ...listQuerySchema.properties.q, minLength: 1, maxLength: 1_000 },
     names: { ...list(string), minItems: 1, maxItems: 1_000, description: 'Only tasks of these names' },
-    process: filters.process,
-    reason: { type: 'string', maxLength: 1_000, description: 'The reason that the tasks are given' }
+    process: { ...filters.process, minLength: 1 },
+    reason: { type: 'string', minLength: 1, maxLength: 1_000, description: 'The reason that the tasks are given' }
   }
 }
 
@@ -114,7 +114,7 @@ export const purgedSchema = {
 }
 
 export const queueBodySchema = {
-  type: 'object', additionalProperties: false, properties: { queue: { type: 'string', description: 'The name of the queue; without it, all queues' } }
+  type: 'object', additionalProperties: false, properties: { queue: { type: 'string', minLength: 1, description: 'The name of the queue; without it, all queues' } }
 }
 
 export const addBodySchema = {

@@ -1,8 +1,10 @@
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
-import { errorSchema, publicSnapshot } from '../../lib/control/schemas'
+import tasksRoutes from '../../lib/control/routes'
+import { cancelBodySchema, cancelledSchema, errorSchema, pageSchema, publicSnapshot, purgedSchema, queueBodySchema } from '../../lib/control/schemas'
 import { feedMessageSchema, jobSnapshotSchema, snapshotSchema } from '../../lib/control/snapshot-schema'
-import { STATES } from '../../lib/shared/control-backend'
+import { kJobsControlBackend, STATES } from '../../lib/shared/control-backend'
+import { appWithTasks } from '../fixtures/app'
 
 /** What the validator of a route says of a body, without changing it. */
 async function validator (t: Test, schema: object): Promise<(body: object) => Promise<number>> {
@@ -64,6 +66,79 @@ t.test('the schema of an error accepts what Fastify sends, and more', async (t) 
   t.equal(await status({ ...error, code: undefined }), 200)
   for (const part of [{ statusCode: undefined }, { error: undefined }, { message: undefined }, { statusCode: 'x' }, { code: 1 }, { error: 1 }, { message: 1 }]) {
     t.equal(await status({ ...error, ...part }), 400, JSON.stringify(part))
+  }
+})
+
+/** The same schema, which takes no member that it does not describe. */
+function strict (schema: any): any {
+  const { properties, items, additionalProperties = properties === undefined ? undefined : false, ...rest } = schema
+  return {
+    ...rest,
+    ...additionalProperties !== undefined && { additionalProperties },
+    ...properties && { properties: Object.fromEntries(Object.entries(properties).map(([name, part]) => [name, strict(part)])) },
+    ...items && { items: strict(items) }
+  }
+}
+
+t.test('the schema of a page describes every member of it', async (t) => {
+  const status = await validator(t, strict(pageSchema(snapshotSchema)))
+  const counts = Object.fromEntries(STATES.map((state) => [state, 1]))
+  const process = { id: 'p', pid: 1, hostname: 'h', uptime: 5, heapUsed: 6, eventLoopDelay: 0.5 }
+  const queue = { queue: 'default', paused: false, counts: { waiting: 1 } }
+  const schedule = { name: 'nightly', kind: 'k', queue: 'default', pattern: '0 3 * * *', every: 5, tz: 'Europe/Berlin', next: 7 }
+  const summary = { counts, groups: [{ group: 'a', counts }], process, processes: [process], queues: [queue], schedules: [schedule] }
+  const page = { tasks: [task], next: 'cursor', summary, missing: ['p'] }
+  t.equal(await status(page), 200)
+  t.equal(await status({ tasks: [] }), 200)
+  for (const part of [{ tasks: undefined }, { tasks: task }, { tasks: [{}] }, { next: 1 }, { missing: 'p' }, { missing: [1] }, { more: 1 }]) {
+    t.equal(await status({ ...page, ...part }), 400, JSON.stringify(part))
+  }
+  for (const part of [
+    { counts: undefined }, { counts: { running: 'x' } }, { counts: { asleep: 1 } }, { groups: undefined }, { groups: ['a'] }, { groups: [{ group: 1 }] },
+    { groups: [{ size: 1 }] }, { groups: [{ counts: { asleep: 1 } }] }, { process: undefined }, { process: { ...process, uptime: 'long' } },
+    { process: { ...process, heapUsed: 0.5 } }, { process: { ...process, eventLoopDelay: 'none' } }, { process: { ...process, load: 1 } }, { processes: [1] },
+    { queues: [1] }, { queues: [{ ...queue, queue: 1 }] }, { queues: [{ ...queue, paused: 'yes' }] }, { queues: [{ ...queue, counts: { waiting: 'x' } }] },
+    { queues: [{ ...queue, counts: 1 }] }, { schedules: [1] },
+    ...Object.keys(schedule).map((key) => ({ schedules: [{ ...schedule, [key]: {} }] })), { schedules: [{ ...schedule, cron: '' }] }
+  ]) t.equal(await status({ ...page, summary: { ...summary, ...part } }), 400, JSON.stringify(part))
+})
+
+t.test('the schemas of the other answers describe every member of them', async (t) => {
+  const cancelled = await validator(t, strict(cancelledSchema))
+  const purged = await validator(t, strict(purgedSchema))
+  t.equal(await cancelled({ cancelled: 1, remaining: ['a'], missing: ['p'] }), 200)
+  for (const part of [{ cancelled: undefined }, { cancelled: 'one' }, { remaining: undefined }, { remaining: [1] }, { missing: [1] }, { more: 1 }]) {
+    t.equal(await cancelled({ cancelled: 1, remaining: [], ...part }), 400, JSON.stringify(part))
+  }
+  t.equal(await purged({ purged: 1, missing: ['p'] }), 200)
+  for (const part of [{ purged: undefined }, { purged: 'all' }, { missing: 'p' }, { more: 1 }]) t.equal(await purged({ purged: 1, ...part }), 400, JSON.stringify(part))
+})
+
+t.test('a route takes the bodies that its schema describes, and no others', async (t) => {
+  const app = await appWithTasks(t)
+  const done = async (): Promise<void> => {}
+  app.decorate(kJobsControlBackend, { pause: done, resume: done })
+  await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+  await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
+  const long = 'x'.repeat(1_000)
+  const many = Array.from({ length: 1_000 }, () => 'a')
+  for (const { url, schema, filter, valid, invalid } of [
+    {
+      url: '/tasks/cancel',
+      schema: cancelBodySchema,
+      filter: { group: 'nobody' },
+      valid: [{ state: ['running', 'pending'] }, { prefix: 'a' }, { q: long }, { names: many }, { process: 'p' }, { reason: long }],
+      invalid: [
+        { group: '' }, { group: 1 }, { state: [] }, { state: ['asleep'] }, { state: [1] }, { prefix: '' }, { prefix: 1 }, { q: '' }, { q: `${long}x` }, { q: 1 },
+        { names: [] }, { names: [...many, 'a'] }, { names: [1, 'a'] }, { names: ['a', 1] }, { process: 1 }, { process: '' }, { state: Array.from({ length: 7 }, () => 'running') }, { reason: '' }, { reason: `${long}x` }, { reason: 1 }, { grp: 'a' }
+      ]
+    },
+    { url: '/jobs/pause', schema: queueBodySchema, filter: {}, valid: [{}, { queue: 'default' }], invalid: [{ queue: 1 }, { queue: '' }, { que: 'default' }] }
+  ]) {
+    const status = await validator(t, schema)
+    const answer = async (payload: object): Promise<number> => (await app.inject({ method: 'POST', url, payload })).statusCode
+    for (const part of valid) t.same([await status({ ...filter, ...part }), await answer({ ...filter, ...part }) < 300], [200, true], JSON.stringify(part).slice(0, 50))
+    for (const part of invalid) t.same([await status({ ...filter, ...part }), await answer({ ...filter, ...part })], [400, 400], JSON.stringify(part).slice(0, 50))
   }
 })
 
