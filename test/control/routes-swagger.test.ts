@@ -1,4 +1,5 @@
 import swagger from '@fastify/swagger'
+import mqemitter from 'mqemitter'
 import t from 'tap'
 import { kJobsControlBackend } from '../../lib/shared/control-backend'
 import tasksRoutes from '../../lib/control/routes'
@@ -77,5 +78,24 @@ t.test('swagger describes the routes completely', async (t) => {
       t.ok(operation.summary)
       for (const response of Object.values<any>(operation.responses)) t.not(response.description, 'Default Response')
     }
+  }
+})
+
+t.test('swagger says of what each route is, and what it answers if processes do not', async (t) => {
+  const verb = async (): Promise<void> => {}
+  for (const options of [{}, { emitter: mqemitter() }]) {
+    const app = await appWithTasks(t, options)
+    await app.register(swagger, { openapi: { info: { title: 'test', version: '1' } } })
+    await app.register(tasksRoutes, { prefix: '/tasks', onRequest: [] })
+    app.decorate(kJobsControlBackend, { pause: verb, resume: verb })
+    await app.register(tasksRoutes, { prefix: '/jobs', onRequest: [], serve: 'jobs' })
+    await app.ready()
+    const { paths } = app.swagger() as { paths: Record<string, Record<string, any>> }
+    t.same([paths['/tasks/'].get.summary, paths['/jobs/'].get.summary], ['List the tasks', 'List the jobs'])
+    t.same([paths['/jobs/pause'].post.summary, paths['/jobs/resume'].post.summary], ['Pause a queue: no process starts jobs of it', 'Resume a paused queue'])
+    t.match(paths['/tasks/{name}'].get.responses, { 404: { description: 'The task was not found' } })
+    t.match(paths['/jobs/{name}'].get.responses, { 404: { description: 'The job was not found' } })
+    t.equal('503' in paths['/tasks/{name}'].get.responses, 'emitter' in options)
+    t.notOk('503' in paths['/jobs/{name}'].get.responses)
   }
 })

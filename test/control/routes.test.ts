@@ -397,6 +397,7 @@ t.test('jobs are served from their own backend', async (t) => {
     t.equal(location, `/jobs/-?name=${name}`)
     t.equal((await app.inject(new URL(location as string, 'http://h').href.slice('http://h'.length))).statusCode, 200)
   }
+  for (const name of ['.a', 'a.', '...']) t.equal((await app.inject({ method: 'POST', url: '/jobs', payload: { kind: 'k', name } })).headers.location, `/jobs/${name}`)
 })
 
 t.test("an app's own error handler and hooks answer with the bodies they choose", async (t) => {
