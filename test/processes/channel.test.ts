@@ -11,12 +11,14 @@ type Listener = Parameters<Emitter['on']>[1]
 class FakeEmitter implements Emitter {
   readonly subscribed = new Map<string, Listener>()
   readonly sent: unknown[] = []
+  readonly removed: Listener[] = []
   on (topic: string, listener: Listener, done?: () => void): void {
     this.subscribed.set(topic, listener)
     done!()
   }
 
   removeListener (topic: string, listener: Listener, done?: () => void): void {
+    this.removed.push(listener)
     if (this.subscribed.get(topic) === listener) this.subscribed.delete(topic)
     done!()
   }
@@ -46,6 +48,7 @@ t.test('messages are received until the unsubscribe', async (t) => {
   await channel.unsubscribe('a')
   await channel.unsubscribe('b')
   t.equal(emitter.subscribed.size, 0)
+  t.equal(emitter.removed.length, 1)
 })
 
 t.test('a message that cannot be handled does not throw into the emitter', async (t) => {
@@ -55,19 +58,20 @@ t.test('a message that cannot be handled does not throw into the emitter', async
   let acknowledged = 0
   emitter.subscribed.get('a')!({ topic: 'a', payload: 'x' }, () => acknowledged++)
   t.equal(acknowledged, 1)
-  t.match(lines, [{ level: 20, err: { message: 'oh' } }])
+  t.match(lines, [{ level: 20, msg: 'A message of another process could not be handled', topic: 'a', err: { message: 'oh' } }])
 })
 
 t.test('an emitter that throws, or fails, is down, and logged once per outage', async (t) => {
   const emitter = new FakeEmitter()
   const { channel, lines } = channelOf(emitter)
+  t.same([channel.down, channel.failed], [false, false])
   emitter.emit = () => { throw new Error('thrown') }
   t.equal(await channel.send('a', 'x'), false)
-  t.equal(channel.down, true)
+  t.same([channel.down, channel.failed], [true, true])
   emitter.emit = (_message, done) => done!(new Error('failed'))
   t.equal(await channel.send('a', 'x'), false)
   channel.fail()
-  t.match(lines.filter(({ level }) => level >= 40), [{ err: { message: 'thrown' } }])
+  t.match(lines.filter(({ level }) => level >= 40), [{ msg: /^The emitter does not deliver/, err: { message: 'thrown' } }])
   channel.recover()
   channel.recover()
   t.equal(channel.down, false)
@@ -106,7 +110,7 @@ t.test('an emitter that never calls back counts as delivering, one that does is 
   emitter.emit = () => {}
   t.equal(await channel.send('a', 'x'), true)
   emitter.emit = emit
-  await channel.send('a', 'x')
+  t.equal(await channel.send('a', 'x'), true)
   let confirm: (error?: unknown) => void = () => {}
   emitter.emit = (_message, done) => { confirm = done! }
   let taken = false
@@ -140,6 +144,8 @@ t.test('subscriptions are made again, and end at the close', async (t) => {
   channel.resubscribe()
   const [after] = emitter.subscribed.values()
   t.not(after, before)
+  t.equal(emitter.removed[0], before)
+  t.equal(emitter.removed.length, 2)
   after({ topic: 'a', payload: 'x' }, () => {})
   t.same(received, ['x'])
   await channel.close()
@@ -151,16 +157,20 @@ t.test('what mqemitter-redis throws in its connection handlers does not end the 
   const subConn = new EventEmitter()
   const emitter = Object.assign(new FakeEmitter(), { state, subConn })
   const handled: unknown[] = []
-  subConn.on('messageBuffer', (topic: string) => {
-    if (topic === 'garbage') throw new Error('cannot decode')
-    handled.push(topic)
-  })
+  for (const event of ['messageBuffer', 'pmessageBuffer']) {
+    subConn.on(event, (topic: string) => {
+      if (topic === 'garbage') throw new Error('cannot decode')
+      handled.push(topic)
+    })
+  }
   const one = channelOf(emitter)
   const other = channelOf(emitter)
+  t.equal(state.listenerCount('error'), 1, 'for all apps that share the emitter')
   subConn.emit('messageBuffer', 'fine')
   t.same(handled, ['fine'])
   for (let i = 0; i < 100; i++) subConn.emit('messageBuffer', 'garbage')
-  t.match(one.lines, [{ level: 50, err: { message: 'cannot decode' } }])
+  subConn.emit('pmessageBuffer', 'garbage')
+  t.match(one.lines, [{ level: 50, msg: 'A message of the emitter could not be handled', err: { message: 'cannot decode' } }])
   t.equal(one.lines.length, 1, 'a flood is logged once')
   state.emit('error', new Error('ECONNREFUSED'))
   one.channel.fail()
@@ -170,4 +180,15 @@ t.test('what mqemitter-redis throws in its connection handlers does not end the 
   await other.channel.close()
   state.emit('error', new Error('still away'))
   t.throws(() => subConn.emit('messageBuffer', 'garbage'), { message: 'cannot decode' }, 'as it was before')
+})
+
+t.test('an emitter with other members of these names is left as it is', async (t) => {
+  for (const members of [
+    {}, { state: new EventEmitter() }, { subConn: new EventEmitter() }, { state: {}, subConn: new EventEmitter() }, { state: new EventEmitter(), subConn: {} }
+  ] as Array<Record<string, EventEmitter>>) {
+    const { channel } = channelOf(Object.assign(new FakeEmitter(), members))
+    await channel.close()
+    for (const member of Object.values(members)) t.same(member.eventNames?.() ?? [], [])
+    t.equal(channel.down, false)
+  }
 })

@@ -94,20 +94,27 @@ t.test('while the emitter is down events are lost, and their number is missing',
 function receiver (pages: Snapshot[][] | false = []) {
   const heard: string[] = []
   const host = {
-    listens: false,
+    listened: 0,
+    unlistened: 0,
+    /** How often the tasks of the peer were read. */
+    reads: 0,
     /** What the peer answers: the number of its last message. */
     sequence: 0 as number | undefined,
-    listen: () => { host.listens = true; return [peer] },
-    unlisten: () => { host.listens = false },
+    listen: () => { host.listened++; return [peer] },
+    unlisten: () => { host.unlistened++ },
     sequenceOf: async () => host.sequence
   }
   const peer = { id: 'b', pid: 1, hostname: 'h', beat: {} } as Peer
   const entries = new RemoteEntries()
+  async function * readPages () {
+    if (pages === false) return false
+    for (const page of pages) yield page.map((one) => new RemoteEntry(one))
+    return true
+  }
   const reader = {
-    async * read () {
-      if (pages === false) return false
-      for (const page of pages) yield page.map((one) => new RemoteEntry(one))
-      return true
+    read () {
+      host.reads++
+      return readPages()
     }
   } as unknown as LiveReader
   const events = new EventReceiver(entries, reader, host)
@@ -123,31 +130,59 @@ function receiver (pages: Snapshot[][] | false = []) {
 }
 
 t.test('each listener receives each event once', async (t) => {
-  const { events, heard, host, listen, receive } = receiver()
+  const { events, heard, listen, receive } = receiver()
   receive(1, ['start', snapshot('before')])
   t.notOk(events.listening)
   const leave = listen()
-  t.ok(host.listens)
   receive(1, ['start', snapshot('x')], null, ['snapshot', snapshot('x')], ['end', {}], 1, [])
   receive(1, ['start', snapshot('twice')])
   receive(2, ['end', snapshot('x')])
   receive('3', ['start', snapshot('x')])
   leave()
-  leave()
-  t.notOk(host.listens)
   receive(3, ['start', snapshot('after')])
   t.same(heard, ['start x of b', 'end x of b'])
 })
 
 t.test('a second listener, and the first that leaves, change nothing', async (t) => {
   const { events, heard, listen, receive, host } = receiver()
-  const leave = listen()
-  listen()
-  leave()
+  const [first, second] = [listen(), listen()]
+  first()
+  first()
   t.ok(events.listening)
-  t.ok(host.listens)
+  t.same([host.listened, host.unlistened], [1, 0])
   receive(1, ['start', snapshot('x')])
   t.equal(heard.length, 1)
+  second()
+  second()
+  t.notOk(events.listening)
+  t.same([host.listened, host.unlistened], [1, 1])
+})
+
+t.test('a process that joins is read at its first beat, once, and only while somebody listens', async (t) => {
+  const { events, heard, host, listen, beat, peer } = receiver([[snapshot('live')]])
+  events.join(peer)
+  beat(1)
+  await time.settle()
+  t.equal(host.reads, 0)
+  listen()
+  events.join(peer)
+  for (let i = 0; i < 2; i++) {
+    beat()
+    await time.settle()
+  }
+  t.equal(host.reads, 1)
+  t.same(heard, ['snapshot live of undefined'])
+})
+
+t.test('a gap in the events of a process that is being read has it read again at its next beat', async (t) => {
+  const { host, listen, receive, beat } = receiver([[snapshot('live')]])
+  listen()
+  for (const sequence of [1, 3, 5]) receive(sequence, ['start', snapshot('x')])
+  await time.settle()
+  t.equal(host.reads, 1)
+  beat(5)
+  await time.settle()
+  t.equal(host.reads, 2)
 })
 
 t.test('after a gap the tasks of the process are read anew', async (t) => {
@@ -207,29 +242,41 @@ t.test('a process that does not say its number is taken for gone, and read once 
 })
 
 t.test('a process that joins is read, one that does not answer is read again at its next beat, and one that leaves is reported', async (t) => {
-  const { events, heard, listen, beat, peer } = receiver(false)
+  const { events, heard, host, listen, beat, peer } = receiver(false)
   events.join(peer)
   events.leave(peer)
   listen()
   events.leave(peer)
   events.join(peer)
-  beat()
-  await time.settle()
-  beat()
-  await time.settle()
+  for (const reads of [1, 2]) {
+    beat()
+    await time.settle()
+    t.equal(host.reads, reads)
+  }
   events.leave(peer)
   events.leave(peer)
   t.same(heard, ['gone b', 'gone b'])
 })
 
-t.test('tasks read from a process that has left meanwhile are not reported', async (t) => {
+t.test('tasks that are being read are not reported once their process, or the last listener, has left', async (t) => {
   const { events, heard, listen, beat, peer } = receiver([[snapshot('x')], [snapshot('y')]])
   const leave = listen()
-  events.join(peer)
-  beat()
-  leave()
+  for (const [end, expected] of [[() => events.leave(peer), ['gone b']], [leave, []]] as const) {
+    events.join(peer)
+    beat()
+    end()
+    await time.settle()
+    t.same(heard.splice(0), expected)
+  }
+})
+
+t.test('a process that leaves before it has said its number is reported once', async (t) => {
+  const { events, heard, host, listen, peer } = receiver()
+  host.sequence = undefined
+  listen()
+  events.leave(peer)
   await time.settle()
-  t.same(heard, [])
+  t.same(heard, ['gone b'])
 })
 
 t.test('a listener without onGone receives only events of tasks', async (t) => {
@@ -253,6 +300,7 @@ t.test('entries that are held are kept up to date, and tasks that ended while be
   entries.update('end', snapshot('y', { process, state: 'completed', endedAt: 2 }))
   t.equal(held[0].toJSON().endedAt, 2)
   t.equal(held[0].createdAt, 1)
+  t.equal(reading.size, 1, 'what ended after the reading is not kept')
 })
 
 t.test('entries that nobody holds are no longer kept up to date', async (t) => {
@@ -278,8 +326,10 @@ t.test('entries that nobody holds are no longer kept up to date', async (t) => {
   const entries = new RemoteEntries()
   const process = { id: 'b', pid: 1, hostname: 'h' }
   const [held] = entries.hold([snapshot('x', { process })], entries.open())
+  entries.update('end', snapshot('x', { process, endedAt: 2 }))
+  t.equal(looked, 1, 'before the garbage collector has said so')
   collected()
   for (let i = 0; i < 3; i++) entries.update('end', snapshot('x', { process, endedAt: 2 }))
   t.equal(held.toJSON().endedAt, undefined)
-  t.equal(looked, 0)
+  t.equal(looked, 1)
 })
