@@ -18,6 +18,14 @@ t.test('an invalid message is ignored', async (t) => {
   ]) t.equal(decode(payload), undefined)
 })
 
+t.test('a message larger than the largest is ignored, and so is one that is no string', async (t) => {
+  const around = encode('bye', 'a', ['""']).length
+  const largest = encode('bye', 'a', [JSON.stringify('x'.repeat(MAX_MESSAGE - around))])
+  t.match(decode(largest), { kind: 'bye' })
+  t.equal(decode(`${largest} `), undefined)
+  t.equal(decode(Buffer.from(encode('bye', 'a', []))), undefined)
+})
+
 t.test('an id with characters special to a topic is refused', async (t) => {
   for (const id of ['', '#', '+', 'a/b', '*', 'a b', 'ä', 'a'.repeat(65), '__proto__/', '\n']) {
     t.equal(decode(`{"kind":"beat","from":${JSON.stringify(id)},"at":1,"items":[]}`), undefined)

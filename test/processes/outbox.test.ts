@@ -35,6 +35,19 @@ t.test('items for one topic in one turn are sent as one message', async (t) => {
   t.equal(sent.length, 4)
 })
 
+t.test('items that take more than half the room of a message are split, and none of the messages is empty', async (t) => {
+  const half = MAX_MESSAGE / 2
+  for (const [lengths, counts] of [
+    [[half / 2, half / 2 - 1], [2]], [[half / 2, half / 2], [1, 1]], [[half + 1, 3, 3], [1, 2]]
+  ] as Array<[number[], number[]]>) {
+    const { outbox: box, sent } = outbox()
+    for (const length of lengths) box.push('x', 'answer', JSON.stringify('x'.repeat(length - 2)))
+    box.flush()
+    t.same(sent, counts.map((count) => ['x', 'answer', count]))
+  }
+  await time.turn()
+})
+
 t.test('no message is larger than receivers accept', async (t) => {
   const { outbox: box, sent } = outbox()
   const item = JSON.stringify('x'.repeat(MAX_MESSAGE / 8))

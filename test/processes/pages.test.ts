@@ -64,6 +64,13 @@ t.test('a walk sees each task of each process once, the newest first', async (t)
   t.pass()
 })
 
+t.test('tasks of one time are ordered by their processes, in whichever order these have answered', async (t) => {
+  const parts = [pageOf('a', [task('a2', 2), task('a1', 1)], '', 10), pageOf('b', [task('b3', 3), task('b1', 1)], '', 10)]
+  for (const pages of [parts, parts.toReversed()]) {
+    t.same(mergePages(pages, 10, {}).tasks.map(({ name }) => name), ['b3', 'a2', 'a1', 'b1'])
+  }
+})
+
 t.test('an empty page with a next continues the walk', async (t) => {
   const positions = { a: '', b: '' }
   const { tasks, next } = mergePages([{ id: 'a', tasks: [], cursors: [], next: '7' }, pageOf('b', [task('x', 1)], '', 10)], 10, positions)

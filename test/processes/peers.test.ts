@@ -35,22 +35,28 @@ t.test('a beat that comes after the goodbye does not bring a process back', asyn
   peers.receiveBye('a')
   t.equal(peers.receiveBeat(beat('a', 1, { hello: true })), false)
   t.same(peers.all(), [])
-  for (let i = 0; i < 1_000; i++) peers.receiveBye(`p${i}`)
+  for (let i = 1; i < 1_000; i++) peers.receiveBye(`p${i}`)
   peers.receiveBeat(beat('a', 2))
-  t.equal(peers.all().length, 1, 'after a thousand others')
+  t.same(peers.all(), [])
+  peers.receiveBye('p1000')
+  peers.receiveBeat(beat('a', 2))
+  peers.receiveBeat(beat('p1', 2))
+  t.same(peers.all().map(({ id }) => id), ['a'], 'after a thousand others')
 })
 
 t.test('an invalid beat is ignored', async (t) => {
   const { peers } = heard()
-  for (const item of [undefined, null, 1, [], {}, { pid: 1 }, { hostname: 'h' }, { pid: 'x', hostname: 'h' }, { pid: 1, hostname: 'h'.repeat(300) }, { pid: 1, hostname: 'h', more: 1 }, { pid: 1, hostname: 'h', listens: 'yes' }]) {
-    peers.receiveBeat({ kind: 'beat', from: 'a', at: 1, items: [item] })
+  for (const item of [undefined, null, 1, [], {}, { pid: 1, hello: true }, { hostname: 'h', hello: true }, { pid: 'x', hostname: 'h' }, { pid: 1, hostname: 'h'.repeat(300) }, { pid: 1, hostname: [] }, { pid: 1, hostname: 'h', more: 1 }, { pid: 1, hostname: 'h', listens: 'yes' }]) {
+    t.equal(peers.receiveBeat({ kind: 'beat', from: 'a', at: 1, items: [item] }), false, 'and is not answered')
   }
   t.same(peers.all(), [])
 })
 
 t.test('no more than a thousand are known, however many are forged', async (t) => {
   const { peers } = heard()
-  for (let i = 0; i < 2_000; i++) peers.receiveBeat(beat(`p${i}`, 1))
+  let answered = 0
+  for (let i = 0; i < 2_000; i++) answered += Number(peers.receiveBeat(beat(`p${i}`, 1, { hello: true })))
+  t.equal(answered, 1_000)
   t.equal(peers.all().length, 1_000)
 })
 
@@ -65,7 +71,10 @@ t.test('a process that misses three beats is forgotten, and one that is late is 
   }
   peers.tick()
   t.equal(peers.get('dead'), undefined)
+  for (let i = 1; i <= 2; i++) peers.tick()
   t.ok(peers.get('slow'))
+  peers.tick()
+  t.equal(peers.get('slow'), undefined)
 })
 
 t.test('a beat that is delivered twice, or after a later one, is ignored', async (t) => {
@@ -84,9 +93,19 @@ t.test('a message is late by the clock of its sender, however the two differ', a
   t.equal(peers.isLate(message(1), 0), false, 'of one that is not known')
   peers.receiveBeat(beat('a', 1_000_000))
   time.now = 6_000
-  t.equal(peers.isLate(message(1_000_990), 100), false)
-  t.equal(peers.isLate(message(1_000_800), 100), true)
+  t.equal(peers.isLate(message(1_000_899), 100), true)
+  t.equal(peers.isLate(message(1_000_900), 100), false)
   // The first beat was on its way for long: a quicker message corrects that.
   t.equal(peers.isLate(message(1_001_500), 100), false)
   t.equal(peers.isLate(message(1_001_300), 100), true)
+})
+
+t.test('a message is not late because two clocks drift apart', async (t) => {
+  const { peers } = heard()
+  time.now = 5_000
+  for (let i = 0; i < 1_000; i++) {
+    peers.receiveBeat(beat('a', i * 999))
+    time.now += 1_000
+  }
+  t.equal(peers.isLate({ kind: 'ask', from: 'a', at: 1_000 * 999, items: [] }, 10), false)
 })

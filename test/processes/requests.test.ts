@@ -78,7 +78,7 @@ t.test('answers that arrived while the event loop was blocked count', async (t) 
 t.test('a process that says it is at work gets the time it asks for, and no more', async (t) => {
   const { requests, answer } = asker()
   const asked = requests.request([a, b], 'cancel', {})
-  answer(a, [1, 'working', 500], [1, 'working', 9_000])
+  answer(a, [1, 'working', 500], [1, 'working', 9_000], [1, 'working', 0])
   answer(b, [1, 'working', 'long'])
   await time.pass(590, () => {})
   t.notOk(await settled(asked))
@@ -95,6 +95,25 @@ t.test('the last answer, or one that is enough, ends the wait', async (t) => {
   answer(a, [1, 'ok', 1])
   t.same(await asked, { replies: [{ peer: a, status: 'ok', value: 1 }], missing: [] })
   requests.close()
+  t.equal(time.timers.size, 0)
+})
+
+t.test('an answer that is enough ends the wait after a process that could not answer', async (t) => {
+  const { requests, answer } = asker()
+  const asked = requests.request([a, b, peer('c')], 'get', {}, ({ status }) => status === 'ok')
+  answer(a, [1, 'failed'])
+  answer(b, [1, 'ok', 1])
+  t.same(await asked, { replies: [{ peer: b, status: 'ok', value: 1 }], missing: ['a'] })
+  requests.close()
+})
+
+t.test('requests that still wait when this process closes end at once', async (t) => {
+  const { requests, answer } = asker()
+  const all = [requests.request([a, b], 'get', {}), requests.request([b], 'cancel', {})]
+  t.equal(time.timers.size, 1, 'requests of one turn share a timer')
+  answer(a, [1, 'none'])
+  requests.close()
+  t.match(await Promise.all(all), [{ replies: [{ peer: a }], missing: ['b'] }, { missing: ['b'] }])
   t.equal(time.timers.size, 0)
 })
 

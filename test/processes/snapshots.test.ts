@@ -23,6 +23,8 @@ const crossed = (snapshot: object, exposeErrors = true): any => readSnapshot(JSO
 t.test('a snapshot arrives unchanged, with the process that has sent it', async (t) => {
   t.same(crossed(full), { ...full, process: here })
   t.same(crossed({ name: 'x', state: 'running', createdAt: 1, progress: 0 }), { name: 'x', state: 'running', createdAt: 1, progress: 0, process: here })
+  t.equal(crossed({ ...full, progress: 100 }).progress, 100)
+  t.match(crossed({ ...full, error: { code: 'E' } }).error, { code: 'E', message: undefined })
   t.same(crossed({ ...full, process: { id: 'other', pid: 2, hostname: 'o' } }).process, here)
 })
 
@@ -35,8 +37,10 @@ t.test('error text is sent only if a process may expose it', async (t) => {
 t.test('values that are too large are not sent', async (t) => {
   const long = 'x'.repeat(100_000)
   t.notOk('progress' in crossed({ ...full, progress: { long } }))
-  const { error } = crossed({ ...full, error: { message: long, stack: long } })
-  t.same([error.message.length, error.stack.length], [65_536, 65_536])
+  const { error } = crossed({ ...full, error: { code: long, message: long, stack: long } })
+  t.same([error.code.length, error.message.length, error.stack.length], [65_536, 65_536, 65_536])
+  const around = JSON.stringify({ text: '' }).length
+  for (const length of [65_536, 65_537]) t.equal('progress' in crossed({ ...full, progress: { text: 'x'.repeat(length - around) } }), length === 65_536)
 })
 
 t.test('invalid snapshots are ignored, and invalid members of a snapshot are omitted', async (t) => {
@@ -58,6 +62,14 @@ t.test('invalid snapshots are ignored, and invalid members of a snapshot are omi
   }, here)
   t.same(read, { name: 'x', state: 'failed', createdAt: 1, process: here })
   for (const progress of [-1, 101, [], 'half', null]) t.notOk('progress' in readSnapshot({ ...full, progress }, here)!)
+})
+
+t.test('a progress of more than 32 nested objects is omitted, wherever in it they are', async (t) => {
+  const nested = (depth: number): object => depth === 1 ? {} : { deeper: nested(depth - 1) }
+  t.same(crossed({ ...full, progress: nested(32) }).progress, nested(32))
+  for (const progress of [nested(33), { shallow: 1, deep: nested(32) }, { deep: nested(32), shallow: 1 }]) {
+    t.notOk('progress' in crossed({ ...full, progress }))
+  }
 })
 
 t.test('no published message makes it throw', async (t) => {
