@@ -3,6 +3,7 @@ import t from 'tap'
 import { Channel } from '../../lib/processes/channel'
 import type { Emitter } from '../../index'
 import { logged } from '../fixtures/app'
+import { FakeTime } from '../fixtures/fake-time'
 import { pino } from '../fixtures/processes'
 
 type Listener = Parameters<Emitter['on']>[1]
@@ -39,6 +40,7 @@ t.test('messages are received until the unsubscribe', async (t) => {
   const { channel } = channelOf(emitter)
   const received: unknown[] = []
   await channel.subscribe('a', (payload) => received.push(payload))
+  t.equal(channel.received, false)
   let acknowledged = 0
   emitter.subscribed.get('a')!({ topic: 'a', payload: 'x' }, () => acknowledged++)
   emitter.subscribed.get('a')!(undefined, undefined as never)
@@ -180,6 +182,19 @@ t.test('what mqemitter-redis throws in its connection handlers does not end the 
   await other.channel.close()
   state.emit('error', new Error('still away'))
   t.throws(() => subConn.emit('messageBuffer', 'garbage'), { message: 'cannot decode' }, 'as it was before')
+})
+
+t.test('messages that mqemitter-redis cannot decode are logged once a minute', async (t) => {
+  const time = new FakeTime()
+  t.teardown(time.restore)
+  const subConn = new EventEmitter()
+  subConn.on('messageBuffer', () => { throw new Error('cannot decode') })
+  const { lines } = channelOf(Object.assign(new FakeEmitter(), { state: new EventEmitter(), subConn }))
+  for (const [now, logged] of [[0, 1], [59_999, 1], [60_000, 2], [119_999, 2], [120_000, 3]]) {
+    time.now = now
+    subConn.emit('messageBuffer')
+    t.equal(lines.length, logged)
+  }
 })
 
 t.test('an emitter with other members of these names is left as it is', async (t) => {

@@ -152,10 +152,11 @@ t.test('a second listener, and the first that leaves, change nothing', async (t)
   t.same([host.listened, host.unlistened], [1, 0])
   receive(1, ['start', snapshot('x')])
   t.equal(heard.length, 1)
-  second()
-  second()
-  t.notOk(events.listening)
-  t.same([host.listened, host.unlistened], [1, 1])
+  for (let i = 0; i < 2; i++) {
+    second()
+    t.notOk(events.listening)
+    t.same([host.listened, host.unlistened], [1, 1])
+  }
 })
 
 t.test('a process that joins is read at its first beat, once, and only while somebody listens', async (t) => {
