@@ -40,10 +40,22 @@ function check (body: unknown, checks: OptionChecks): Record<string, unknown> {
   return body as Record<string, unknown>
 }
 
+function readQuery (query: unknown): Record<string, unknown> {
+  const { process } = query as { process?: unknown }
+  return process === undefined ? {} : check({ process }, PROCESS)
+}
+
+/**
+ * Of the routes that take nothing else: what another member was to narrow would be done in full.
+ * @throws FST_ERR_TASK_INVALID_BODY
+ */
+export function readProcess (body: unknown, query: unknown): string | undefined {
+  return { ...readQuery(query), ...check(body ?? {}, PROCESS) }.process as string | undefined
+}
+
 /** @throws FST_ERR_TASK_INVALID_BODY also when nothing says which tasks are meant */
 export function readCancelBody (body: unknown, query: unknown): { filter: ControlFilter, reason: string | undefined } {
-  const { process } = query as { process?: unknown }
-  const { reason, state, ...filter } = { ...check(process === undefined ? {} : { process }, PROCESS), ...check(body, CANCEL) }
+  const { reason, state, ...filter } = { ...readQuery(query), ...check(body, CANCEL) }
   const members = Object.keys(NARROWING)
   if (!Object.keys(body as object).some((member) => members.includes(member))) {
     throw new FST_ERR_TASK_INVALID_BODY(`at least one of ${members.join(', ')} must say which tasks to cancel`)

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import { FST_ERR_TASK_NOT_FOUND } from '../shared/errors'
+import { readProcess } from './bodies'
 import { nameQuerySchema } from './schemas'
 
 /** What a route that acts on a name does. */
@@ -11,7 +12,7 @@ export interface NameAction {
   handle (name: string, process: string | undefined, reply: FastifyReply): Promise<FastifyReply>
 }
 
-type ByName = FastifyRequest<{ Params: { name?: string, '*'?: string }, Querystring: { name?: string, process?: string } }>
+type ByName = FastifyRequest<{ Params: { name?: string, '*'?: string }, Querystring: { name?: string } }>
 
 const paramsSchema = { type: 'object', properties: { name: { type: 'string' } } }
 
@@ -27,8 +28,8 @@ export function addNameRoutes (app: FastifyInstance, actions: NameAction[]): voi
       url: `/:name${suffix}`,
       schema: { ...schema, params: paramsSchema, querystring: nameQuerySchema },
       async handler (request, reply) {
-        const { params, query } = request as ByName
-        return handle(query.name ?? params.name!, query.process, reply)
+        const { params, query, body } = request as ByName
+        return handle(query.name ?? params.name!, readProcess(body, query), reply)
       }
     })
   }
@@ -38,13 +39,13 @@ export function addNameRoutes (app: FastifyInstance, actions: NameAction[]): voi
     url: '/*',
     schema: { hide: true, querystring: nameQuerySchema } as object,
     async handler (request, reply) {
-      const { method, params, query, raw } = request as ByName
+      const { method, params, query, body, raw } = request as ByName
       const rest = params['*']!
       // As it came, where a slash within the name is still escaped: 'x%2Fheartbeat' is a name and no heartbeat of 'x'.
       const path = raw.url!.split('?', 1)[0]
       const action = actions.find((action) => action.method === (method === 'HEAD' ? 'GET' : method) && path.endsWith(action.suffix))
       if (action === undefined) throw new FST_ERR_TASK_NOT_FOUND(rest)
-      return action.handle(query.name ?? rest.slice(0, rest.length - action.suffix.length), query.process, reply)
+      return action.handle(query.name ?? rest.slice(0, rest.length - action.suffix.length), readProcess(body, query), reply)
     }
   })
 }

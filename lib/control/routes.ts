@@ -7,7 +7,7 @@ import { defaultValidatorCompiler } from '../shared/validator-compiler'
 import { ACCESS_OPTIONS, checkAccess, addAuthHooks } from './access'
 import type { AccessOptions, Served } from './access-options'
 import { requireBackend } from './backend'
-import { readCancelBody } from './bodies'
+import { readCancelBody, readProcess } from './bodies'
 import { addAddRoute, addQueueRoutes, retryAction } from './job-routes'
 import { acceptEmptyBodies, describedOnly, send, serialize } from './json'
 import { addNameRoutes, type NameAction } from './name-routes'
@@ -143,13 +143,13 @@ function addBulkActions (app: FastifyInstance, backend: ControlBackend, serve: S
     return send(reply, await backend.cancelAll(filter, reason))
   })
 
-  app.post<{ Querystring: { process?: string } }>('/purge', {
+  app.post('/purge', {
     schema: routeSchema({
       summary: `Remove the ${serve} that have ended`,
       querystring: schemas.processQuerySchema,
       response: { 200: schemas.purgedSchema }
     })
-  }, async (request, reply) => send(reply, await backend.purge(request.query.process)))
+  }, async (request, reply) => send(reply, await backend.purge(readProcess(request.body, request.query))))
 }
 
 /** Routes to list, show, cancel and renew tasks, and to remove the ended. */

@@ -127,6 +127,13 @@ t.test('a process that is meant and is another has none of the tasks, and is nam
   for (const [method, url] of [['GET', '/one'], ['DELETE', '/one'], ['POST', '/one/heartbeat'], ['GET', '/over']] as const) {
     t.match(await ask(method, `${url}?process=other`), [404, { code: 'FST_ERR_TASK_NOT_FOUND' }], `${method} ${url}`)
   }
+  // What a body was to narrow is not done in full.
+  for (const url of ['/purge', '/one/heartbeat', `/${'n'.repeat(300)}/heartbeat`]) {
+    for (const body of [{ group: 'g' }, { process: 1 }, { process: '' }, []]) t.match(await ask('POST', url, body), [400, { code: 'FST_ERR_TASK_INVALID_BODY' }], url)
+  }
+  t.same(await ask('POST', '/purge', { process: 'other' }), [200, { purged: 0, missing }])
+  t.match(await ask('POST', '/one/heartbeat', { process: 'other' }), [404, {}])
+  t.match(await ask('DELETE', '/one', { process: 'other' }), [404, {}])
   t.same([one.state, two.state, app.tasks.size], ['running', 'running', 3])
 
   t.match(await ask('GET', `?process=${id}`), [200, { tasks: [{ name: 'over' }, { name: 'two' }, { name: 'one' }], missing: undefined }])
