@@ -92,7 +92,7 @@ export class Task<T = unknown> extends TaskRecord<T> implements api.Task<T> {
       startedAt,
       endedAt,
       progress,
-      lease: lease && { ttl: lease.ttl, remaining: lease.remaining },
+      lease: lease && isGoing(this) ? { ttl: lease.ttl, remaining: lease.remaining } : undefined,
       reason: Task.has(this, HAS_REASON) ? describeThrown(reason) : undefined,
       error: state === 'failed' || state === 'cancelled' ? describeThrown(this.error) : undefined
     }

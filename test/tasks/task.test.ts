@@ -252,6 +252,19 @@ t.test('a snapshot shows the state, the times, the progress and the lease, never
   t.notMatch(inspect(task), /secret/)
 })
 
+t.test('a snapshot shows the lease as long as a heartbeat can renew it', async (t) => {
+  const app = await readyApp(t)
+  let stop = (): void => {}
+  const task = app.addTask(() => new Promise<void>((resolve) => { stop = resolve }), { name: 'a', ttl: 60_000 })
+  const atEnd = new Promise((resolve) => app.tasks.once('end', (task) => resolve(task.toJSON())))
+  await started(task)
+  t.equal(task.toJSON().lease?.ttl, 60_000)
+  task.cancel()
+  t.same([task.heartbeat(), task.toJSON().lease], [false, undefined])
+  stop()
+  t.match(await atEnd, { state: 'cancelled', lease: undefined })
+})
+
 t.test("a snapshot shows an error's code and message alone", async (t) => {
   const app = await readyApp(t)
   const failed = app.addTask(() => { throw Object.assign(new Error('broken'), { code: 'E_BROKEN', secret: 1 }) })
