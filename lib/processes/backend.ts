@@ -105,12 +105,12 @@ export class ProcessesBackend implements ControlBackend {
     const mine = this.isMeant(process) || empty ? own.cancelAll(filter, reason) : undefined
     if (empty) await mine
     const [done, { replies, missing }] = await Promise.all([mine, requests.request(peers, 'cancelAll', { filter, reason })])
-    const total = { cancelled: done?.cancelled ?? 0, remaining: [...done?.remaining ?? []] }
+    const total = { cancelled: done?.cancelled ?? 0, remaining: done?.remaining ?? [] }
     for (const { peer, value } of replies) {
       const cancelled = readCancelled(value)
       if (cancelled === undefined) missing.push(peer.id)
       total.cancelled += cancelled?.cancelled ?? 0
-      total.remaining.push(...cancelled?.remaining ?? [])
+      total.remaining = total.remaining.concat(cancelled?.remaining ?? [])
     }
     return { ...total, missing: named([...unknown, ...missing]) }
   }

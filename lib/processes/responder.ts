@@ -22,6 +22,9 @@ const FILTER: OptionChecks = {
   names: listOf(text[1])
 }
 
+/** An empty filter, or an empty part of it, would match all tasks. */
+const narrows = (parts: Array<string | unknown[]>): boolean => parts.length > 0 && parts.every(({ length }) => length > 0)
+
 type Args = Record<string, any>
 
 interface Operation {
@@ -60,7 +63,7 @@ const OPERATIONS: Record<string, Operation> = {
     run: async (own, { name, exposes }) => writeSnapshot(await own.cancel(name), exposes)
   },
   cancelAll: {
-    args: { filter: ['a filter', (value) => isObjectOf(value, FILTER) && Object.keys(value).length > 0], reason: text },
+    args: { filter: ['a filter', (value) => isObjectOf(value, FILTER) && narrows(Object.values(value))], reason: text },
     required: ['filter'],
     waits: true,
     async run (own, { filter, reason }) {

@@ -127,6 +127,11 @@ t.test('an unexpected error of this process is thrown, whatever the others answe
   await t.rejects(backend.cancel('x'), { message: 'broken' })
 })
 
+t.test('an answer with more names than a call takes arguments is as good as any other', async (t) => {
+  const { backend } = among({ cancelAll: async () => ({ cancelled: 0, remaining: ['here'] }) }, { b: ok({ cancelled: 0, remaining: Array.from({ length: 300_000 }, () => '') }), c: NONE })
+  t.equal((await backend.cancelAll({ prefix: 'x' })).remaining.length, 300_001)
+})
+
 t.test('a cancel by filter adds up the answers of all processes, and one that makes no sense is missing', async (t) => {
   const { backend, asked } = among({ cancelAll: async () => ({ cancelled: 1, remaining: ['here'] }) }, { b: ok({ cancelled: 2, remaining: ['b'] }), c: ok({}) })
   t.same(await backend.cancelAll({ prefix: 'x' }, 'why'), { cancelled: 3, remaining: ['here', 'b'], missing: ['c'] })

@@ -86,7 +86,8 @@ for (const [title, requests] of Object.entries({
     { after: null }, { after: { here: 1 } }, { after: { here: 1, there: '1' } }
   ].map((args) => [1, 'list', { limit: 1, ...args }, 1_000]),
   'has an invalid argument of a cancel': [
-    { filter: {} }, { filter: 'x' }, { filter: null }, { filter: { more: 1 } }, { filter: { prefix: 1 } }, { filter: { prefix: 'x' }, reason: 1 }
+    { filter: {} }, { filter: 'x' }, { filter: null }, { filter: { more: 1 } }, { filter: { prefix: 1 } }, { filter: { prefix: 'x' }, reason: 1 },
+    { filter: { prefix: '' } }, { filter: { group: 'x', q: '' } }, { filter: { names: [] } }, { filter: { prefix: 'x', states: [] } }
   ].map((args) => [1, 'cancelAll', args, 1_000])
 })) {
   t.test(`a request that ${title} is passed over, and the next one is answered`, async (t) => {
