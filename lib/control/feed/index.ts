@@ -86,7 +86,7 @@ namespace tasksFeed {
     default: TasksFeed
     tasksFeed: TasksFeed
     /** The JSON schema of a message. */
-    messageSchema: typeof feedMessageSchema
+    messageSchema: Readonly<Record<string, any>>
   }
 
   export type TasksFeedOptions = FeedOptions
