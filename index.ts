@@ -78,7 +78,7 @@ const plugin: FastifyPluginAsync<types.FastifyTasksOptions> = async (app, option
   const { emitter, peerTimeout, ...checked } = checkPluginOptions(app.log, options)
   const registry = new TaskRegistry(app.log, checked)
   const identity = processIdentity()
-  const connections = new IdleConnections()
+  const connections = new IdleConnections({ closeTimeout: checked.closeTimeout, log: app.log })
   const backend: ControlBackend = new TasksBackend(registry, identity)
   const processes = emitter && new Processes(backend, { emitter, peerTimeout, cancelTimeout: checked.cancelTimeout, identity, log: app.log })
 

@@ -1,24 +1,36 @@
 import type { EventEmitter } from 'node:events'
-import type { Http2Session } from 'node:http2'
+import type { IncomingMessage } from 'node:http'
+import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Server, Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import { Server as TlsServer, type TLSSocket } from 'node:tls'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { logLine } from '../shared/thrown'
 import { timers } from '../shared/timers'
+import { Stalls } from './stalls'
 
 /** In ms: what becomes idle while the app closes holds it up for so long. */
 const INTERVAL = 50
 
 /** Of Node's own, or whatever else was handed to the server with its event. */
-type HttpSocket = Duplex & { parser?: object | null, _httpMessage?: object | null }
+type HttpSocket = Duplex & { parser?: object | null, _httpMessage?: { req: IncomingMessage } | null }
 
-/** The connections of one server, and which of them carry nothing. */
+interface ConnectionsOptions {
+  /** How long a client may hold up a close that neither sends the rest of its request nor takes its reply, in ms. */
+  closeTimeout: number
+  log: FastifyBaseLogger
+}
+
+/** The connections of one server, and which of them carry nothing, or nothing any more. */
 class Connections {
   readonly #sockets = new Set<HttpSocket>()
   readonly #handshakes = new Set<Socket>()
   readonly #sessions = new Set<Http2Session>()
+  readonly #streams = new Set<ServerHttp2Stream>()
+  readonly #stalls: Stalls
 
-  constructor (private readonly server: Server) {
+  constructor (private readonly server: Server, private readonly options: ConnectionsOptions) {
+    this.#stalls = new Stalls(options.closeTimeout)
     const isTls = server instanceof TlsServer
     server.on('connection', (socket: Socket) => keep(isTls ? this.#handshakes : this.#sockets, socket))
     server.on('secureConnection', (socket: TLSSocket & { _parent?: Socket }) => {
@@ -26,6 +38,7 @@ class Connections {
       keep(this.#sockets, socket)
     })
     server.on('session', (session: Http2Session) => keep(this.#sessions, session))
+    server.on('stream', (stream: ServerHttp2Stream) => keep(this.#streams, stream))
   }
 
   /** After {@link endIdle}: a handshake is destroyed by then, and a session has a socket. */
@@ -39,14 +52,40 @@ class Connections {
     for (const socket of this.#handshakes) socket.destroy()
     // Those that were upgraded have no parser any more.
     for (const socket of this.#sockets) {
-      if (!socket.parser || socket._httpMessage) continue
+      if (!socket.parser) continue
+      if (socket._httpMessage) {
+        const { req } = socket._httpMessage
+        this.#cutIfStalled(socket, socket, socket.writableLength > 0 || (isRead(req) && !req.complete))
+        continue
+      }
       this.#sockets.delete(socket)
       // What is written is sent before.
       socket.end(() => socket.destroy())
     }
-    // Its streams go on.
-    for (const session of this.#sessions) session.close()
+    const awaited = new Set(Array.from(this.#streams).filter(isAwaited).map(({ session }) => session))
+    for (const session of this.#sessions) {
+      // Its streams go on.
+      session.close()
+      // One that is destroyed has no socket.
+      if (!session.destroyed) this.#cutIfStalled(session, session.socket, awaited.has(session))
+    }
   }
+
+  #cutIfStalled (connection: { destroy (): unknown }, socket: Duplex, isAwaited: boolean): void {
+    if (!this.#stalls.has(socket, { isAwaited })) return
+    logLine(this.options.log, 'warn', 'A client that held up app.close() was cut off: it neither sent the rest of its request nor took its reply')
+    connection.destroy()
+  }
+}
+
+/** Whether the app reads it now. */
+function isRead ({ readableFlowing }: Readable): boolean {
+  return readableFlowing === true
+}
+
+/** Whether its client has not taken what was written, or has not sent all of what is read. */
+function isAwaited (stream: ServerHttp2Stream): boolean {
+  return stream.writableLength > 0 || (isRead(stream) && stream.state.state === constants.NGHTTP2_STREAM_STATE_OPEN)
 }
 
 function keep<T extends EventEmitter> (open: Set<T>, connection: T): void {
@@ -59,14 +98,17 @@ function keep<T extends EventEmitter> (open: Set<T>, connection: T): void {
 /**
  * While the app closes, ends the connections that carry no request, once their server has stopped to listen. Node itself closes only
  * those that were idle at that moment: not one whose request is answered later, which is kept for `keepAliveTimeout`, nor, before
- * Node 26.4, one on which no request has come; no session of HTTP/2 and no handshake of TLS either.
+ * Node 26.4, one on which no request has come; no session of HTTP/2 and no handshake of TLS either. Of those that carry a request it
+ * ends the ones whose clients have stalled.
  */
 export class IdleConnections {
   readonly #servers = new Map<Server, Connections>()
 
+  constructor (private readonly options: ConnectionsOptions) {}
+
   /** From now on, for the servers that the app has now. */
   watch (app: FastifyInstance): void {
-    for (const server of serversOf(app)) if (!this.#servers.has(server)) this.#servers.set(server, new Connections(server))
+    for (const server of serversOf(app)) if (!this.#servers.has(server)) this.#servers.set(server, new Connections(server, this.options))
   }
 
   /** Closing has begun. Looks again until all connections are closed: hooks may keep the server listening, and requests be in flight. */

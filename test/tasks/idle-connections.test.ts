@@ -15,6 +15,7 @@ import { timers } from '../../lib/shared/timers'
 import { IdleConnections } from '../../lib/tasks/idle-connections'
 import { appWithTasks } from '../fixtures/app'
 import { cert, key } from '../fixtures/certificate'
+import { fakeLog } from '../fixtures/log'
 
 interface Client { socket: Socket, received: () => string, ended: Promise<unknown> }
 
@@ -304,7 +305,7 @@ t.test('looking goes on until the last of several servers has no connection', as
   t.teardown(() => [first, second].map((server) => server.close()))
   await Promise.all([first, second].map((server) => once(server.listen(0, '127.0.0.1'), 'listening')))
   const app = { server: first, [Symbol('fastify.serverBindings')]: [second] } as unknown as FastifyInstance
-  const connections = new IdleConnections()
+  const connections = new IdleConnections({ closeTimeout: 5_000, log: fakeLog().log })
   connections.watch(app)
   const { socket, received, ended } = client(t, { server: second } as FastifyInstance)
   socket.write(request('/'))
@@ -363,7 +364,7 @@ t.test('looking for what is idle ends with the connections', async (t) => {
 
 t.test('a server is watched once', async (t) => {
   const server = http.createServer()
-  const connections = new IdleConnections()
+  const connections = new IdleConnections({ closeTimeout: 5_000, log: fakeLog().log })
   connections.watch({ server } as unknown as FastifyInstance)
   const before = server.listenerCount('connection')
   connections.watch({ server } as unknown as FastifyInstance)
