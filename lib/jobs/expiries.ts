@@ -18,7 +18,7 @@ const TAKEN_INTERVAL = 1_000
 const SLICE = 100
 const PARALLEL = 20
 /** How often a job is looked at again that somebody has just taken, by who asks for it, and how long between, in ms. */
-const RETRIES = 10
+const RETRIES = 50
 const RETRY_INTERVAL = 20
 
 /** A job that is to be started by then, in ms since the epoch. */

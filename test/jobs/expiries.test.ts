@@ -82,7 +82,7 @@ t.test('one that stays in the hands of another is waited for no longer than a mo
   const entry = queue.put(late())
   Object.assign(entry, { state: 'active', processedOn: 9 })
   const now = expiries.settled('default', { stored: queue.stored('id'), state: 'waiting' })
-  await pass(250)
+  await pass(1_100)
   t.match(await now, { state: 'active' })
 })
 
