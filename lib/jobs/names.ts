@@ -102,14 +102,14 @@ async function freeName (engineQueue: Queue, name: string): Promise<boolean> {
 }
 
 /**
- * Whether an add that this job has refused may be tried again: it had ended by the time `since`, or BullMQ did not know that its name
- * was to be freed.
+ * Whether an add that this job has refused may be tried again: it had ended by the time `since`, or was overdue and has ended now, or
+ * BullMQ did not know that its name was to be freed.
  */
 export async function mayAddAgain (engineQueue: Queue, name: string, holder: string, since: number): Promise<boolean> {
   if (await freeName(engineQueue, name)) return true
   const stored: Stored | undefined = await engineQueue.getJob(holder)
   if (!isOurs(stored) || typeof stored.finishedOn !== 'number' || isBeingRetried(stored)) return false
-  return stored.finishedOn < since || stored.deduplicationId !== keyOf(name)
+  return Math.min(stored.finishedOn, stored.data.expiresAt ?? Infinity) < since || stored.deduplicationId !== keyOf(name)
 }
 
 /** Makes the job the one of its name. @returns `false` if the name belongs to another live job */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { adoptForeignJobs, claimName, readJob } from '../../lib/jobs/names'
+import { adoptForeignJobs, claimName, mayAddAgain, readJob } from '../../lib/jobs/names'
 import { takerName } from '../../lib/jobs/taker'
 import { MemoryQueue } from '../fixtures/memory-engine'
 import { registryOn } from '../fixtures/registry'
@@ -77,6 +77,15 @@ t.test('a job that has ended by then is left alone, and one that ends meanwhile 
     t.equal(queue.keys.size, 0)
     t.equal(given, 1)
     queue.keys.set = set
+  }
+})
+
+t.test('an add that a job has refused is tried again if that had ended by then, or was overdue and has ended', async (t) => {
+  const queue = new MemoryQueue()
+  const opts = { deduplication: { id: 'a' } }
+  for (const [finishedOn, expiresAt, expected] of [[9, undefined, true], [11, undefined, false], [11, 9, true], [11, 12, false], [undefined, 9, false]] as const) {
+    queue.put({ id: '1', opts, finishedOn, data: { name: 'a', data: {}, expiresAt } })
+    t.equal(await mayAddAgain(queue as never, 'a', '1', 10), expected, `${finishedOn} ${expiresAt}`)
   }
 })
 
