@@ -14,6 +14,8 @@ const INTERVAL = 5_000
 const SPACING = 100
 /** Until a job is looked at again that somebody has just taken, in ms. */
 const TAKEN_INTERVAL = 1_000
+/** How long a mark outlives its time whose job is not there: that may be about to be stored. In ms. */
+const GRACE = 10_000
 /** Marks that are read at once, and jobs that are ended at once: the store has other work. */
 const SLICE = 100
 const PARALLEL = 20
@@ -46,7 +48,7 @@ export class Expiries {
 
   // --- when jobs are added, started and removed ---
 
-  /** Keeps by when each is to be started. Before it is stored: one that is not there is soon forgotten. */
+  /** Keeps by when each is to be started. Before it is stored: one that does not come is soon forgotten. */
   async mark (engineQueue: Queue, jobs: Expiring[]): Promise<void> {
     if (jobs.length === 0) return
     const timestamp = Date.now()
@@ -78,7 +80,7 @@ export class Expiries {
   /** Ends the job if it is overdue, or waits for whoever is about to. @returns whether it was overdue */
   async endNow (queue: string, id: string): Promise<boolean> {
     let how = await this.end(queue, id)
-    const wasOverdue = how !== 'not overdue'
+    const wasOverdue = how === 'ended' || how === 'taken'
     for (let i = 0; i < RETRIES && how === 'taken'; i++) {
       await sleep(RETRY_INTERVAL)
       how = await this.end(queue, id)
@@ -87,9 +89,10 @@ export class Expiries {
   }
 
   /** Ends the job if it is overdue. @returns `taken` if it is, and somebody else has it: they start it in time, or end it */
-  async end (queue: string, id: string): Promise<'ended' | 'taken' | 'not overdue'> {
+  async end (queue: string, id: string): Promise<'ended' | 'taken' | 'not overdue' | 'missing'> {
     const { events } = this.#engine
     const job: Stored | undefined = await this.#engine.request(queue, (engineQueue) => engineQueue.getJob(id))
+    if (job === undefined) return 'missing'
     if (!isOverdue(job)) return 'not overdue'
     // Whoever hears of the end finds the job by its name at once.
     events.emit('taken', { queue, job })
@@ -153,7 +156,9 @@ export class Expiries {
       let taken = 0
       for (let i = 0; i < due.length; i += PARALLEL) {
         await Promise.all(due.slice(i, i + PARALLEL).map(async (mark) => {
-          if (await this.end(queue, readMark(mark).id) === 'taken') return taken++
+          const { id, expiresAt } = readMark(mark)
+          const how = await this.end(queue, id)
+          if (how === 'taken' || (how === 'missing' && Date.now() < expiresAt + GRACE)) return taken++
           await this.#engine.request(queue, (engineQueue) => marksOf(engineQueue).remove(mark, false))
         }))
       }

@@ -45,7 +45,9 @@ t.test('what is not overdue is left alone', async (t) => {
   queue.put(late({ id: 'ended', state: 'completed', finishedOn: 9 }))
   queue.put({ id: 'broken', data: { name: 'c', data: {}, expiresAt: 'x' as never } })
   queue.put({ id: 'foreign', data: null as never, opts: {} })
-  for (const id of [...queue.entries.keys(), 'unknown']) t.equal(await expiries.end('default', id), 'not overdue', id)
+  for (const id of queue.entries.keys()) t.equal(await expiries.end('default', id), 'not overdue', id)
+  t.equal(await expiries.end('default', 'unknown'), 'missing')
+  t.equal(await expiries.endNow('default', 'unknown'), false)
   t.same(heard, [])
   t.equal(await expiries.settled('default', undefined), undefined)
 })
@@ -157,6 +159,21 @@ t.test('a mark stays while somebody else has its job, and goes when that was sta
   entry.attemptsStarted = 1
   await pass(1_100)
   t.notOk(queue.marks.has(mark))
+})
+
+t.test('a job that is stored only when it is overdue ends too, and one that never comes is forgotten', async (t) => {
+  const { queue, expiries } = partsOf()
+  const expiresAt = Date.now()
+  for (const id of ['id', 'never']) queue.marks.set(`${expiresAt}_${id}`, expiresAt)
+  expiries.open()
+  t.teardown(() => expiries.close())
+  await pass(3_000)
+  queue.put({ data: { name: 'a', data: {}, expiresAt } })
+  await pass(1_100)
+  t.equal(queue.entries.get('id')!.state, 'failed')
+  t.same([...queue.marks.keys()], [`${expiresAt}_never`])
+  await pass(8_000)
+  t.equal(queue.marks.size, 0)
 })
 
 t.test('many whose jobs others have are looked at again later, and hold up no other', async (t) => {
