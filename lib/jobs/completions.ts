@@ -81,7 +81,7 @@ export class CompletionWaiter {
       this.#wakeBy(waiting.dueAt)
       abandon = () => {
         waiting.settlers.delete(settle)
-        if (waiting.settlers.size === 0 && this.#waiting.get(key) === waiting) this.#leave(waiting)
+        if (waiting.settlers.size === 0) this.#leave(waiting)
       }
     })
     return { ended, abandon: () => abandon() }
@@ -109,8 +109,10 @@ export class CompletionWaiter {
     for (const settle of waiting.settlers) settle(outcome)
   }
 
-  #leave ({ queue, id }: Waiting): void {
-    this.#waiting.delete(keyOf(queue, id))
+  #leave (waiting: Waiting): void {
+    const { queue, id } = waiting
+    // A look may come back when it was left long ago, and the job is waited for anew.
+    if (this.#find(queue, id) === waiting) this.#waiting.delete(keyOf(queue, id))
     if (this.#waiting.size > 0) return
     // Nothing holds the process for the sake of nobody.
     timers.clearTimeout(this.#timer)

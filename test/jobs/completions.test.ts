@@ -298,6 +298,25 @@ t.test('polling', async (t) => {
     t.equal(time.timers.size, 0)
   })
 
+  await t.test('does not forget who begins to wait in the midst of a look for another who has left', async (t) => {
+    for (const leave of ['abandon', 'event'] as const) {
+      const { queue, engine, completions } = partsOf({ state: 'active' })
+      let answer = (_status: number): void => {}
+      const { isFinished } = queue
+      queue.isFinished = () => new Promise((resolve) => { answer = resolve })
+      const first = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
+      await pass(5)
+      if (leave === 'abandon') first.abandon()
+      else engine.events.emit('completed', { queue: 'default', jobId: 'id', returnvalue: 'early' })
+      const { ended } = completions.wait({ queue: 'default', id: 'id', name: 'a', attempts: 1 })
+      queue.end('id', failed)
+      queue.isFinished = isFinished
+      answer(1)
+      await pass(1_000)
+      t.match(await Promise.race([ended, 'nothing']), { state: 'failed' }, leave)
+    }
+  })
+
   await t.test('comes sooner for a job of which an event tells while it is being looked at', async (t) => {
     const { queue, engine, completions } = partsOf({ state: 'active' })
     let answer = (_status: number): void => {}
