@@ -16,3 +16,8 @@ interface BackendInternals {
 export function internalsOf (engineQueue: Queue): BackendInternals {
   return engineQueue.getBackend() as unknown as BackendInternals
 }
+
+/** A worker that does not come to its close goes on extending locks, and its timer would hold the process. */
+export function stopExtendingLocks (part: object): void {
+  (part as { lockManager?: { close: () => void } }).lockManager?.close()
+}

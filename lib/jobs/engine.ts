@@ -4,6 +4,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_JOBS_CLOSED, FST_ERR_JOB_ENGINE_UNAVAILABLE, FST_ERR_JOB_INVALID_OPTION, FST_ERR_JOB_INVALID_STORE, FST_ERR_JOB_UNKNOWN_QUEUE } from '../shared/errors'
 import { omitUndefined } from '../shared/option-checks'
 import { load } from '../shared/optional-peer'
+import { stopExtendingLocks } from './backend-internals'
 import { retryNoting, retryTaking } from './completing'
 import { createConnection, type StoreConnection } from './connection'
 import { DEFAULT_QUEUE, type Settings } from './options'
@@ -237,6 +238,7 @@ export class Engine {
     const soon = (closing: Promise<unknown>): Promise<unknown> => Promise.race([closing.catch(this.reportProblem), sleep(PART_TIMEOUT, undefined, { ref: false })])
     // Closing waits for the store; what it has not done soon is cut off.
     await Promise.all(parts.map((part) => soon(part.close())))
+    parts.forEach(stopExtendingLocks)
     const cut = Promise.all(parts.map((part) => soon(part.getBackend().close(true))))
     await soon(this.connection.close())
     await cut

@@ -1,7 +1,9 @@
 import { connect, createServer, type AddressInfo } from 'node:net'
+import { Worker } from 'bullmq'
 import t from 'tap'
 import { startPostgres } from '../../examples/embedded-postgres'
 import fastifyJobs from '../../lib/jobs/index'
+import { eventually } from '../fixtures/fleet'
 import { freePort } from '../fixtures/redis'
 import { appWithTasks } from '../fixtures/app'
 
@@ -49,6 +51,24 @@ t.test('a PostgreSQL that goes down while its connections are closed does not ta
   t.equal(await (await app.addJob('double', 2)).wait(), 4)
   await app.close()
   t.ok(told > 0, 'what was still connected was told')
+})
+
+t.test('a worker that does not come to its close does not hold the process', async (t) => {
+  const postgres = await startPostgres()
+  t.teardown(() => postgres.close())
+  const timeouts = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+  const worker = Worker.prototype as any
+  const { whenCurrentJobsFinished } = worker
+  t.teardown(() => { worker.whenCurrentJobsFinished = whenCurrentJobsFinished })
+  worker.whenCurrentJobsFinished = () => new Promise(() => {})
+  const before = timeouts()
+  const app = await appWithTasks(t)
+  await app.register(fastifyJobs, { connection: postgres.url, closeTimeout: 100 })
+  app.defineJob('double', async (_app, _task, n: number) => 2 * n)
+  await app.ready()
+  t.equal(await (await app.addJob('double', 2)).wait(), 4)
+  await app.close()
+  t.equal(await eventually(async () => timeouts(), (left) => left <= before), before)
 })
 
 t.test('a Redis that was never there is not looked for again once the app closes', async (t) => {
